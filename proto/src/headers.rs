@@ -1,0 +1,14 @@
+//! HTTP header names that are ours.
+//!
+//! Invariant: every internal header starts with [`INTERNAL_PREFIX`], and Envoy's
+//! `early_header_mutation` removes that whole prefix from client requests before any filter or
+//! route sees them.
+
+/// The prefix of all headers that are ours.
+pub const INTERNAL_PREFIX: &str = "x-meseta-";
+
+/// The upstream cluster of this exchange; the route reads it with `cluster_header`.
+pub const CLUSTER: &str = "x-meseta-cluster";
+
+/// On answers: the model that served the request, as `provider/model`.
+pub const MODEL: &str = "x-meseta-model";
