@@ -1,0 +1,51 @@
+//! The command line: which commands there are. Each command's arguments are in its own file.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{down, launch, render, serve, status, supervise, up, validate, version};
+
+/// An AI-native data plane for stock Envoy.
+#[derive(Debug, Parser)]
+#[command(name = "meseta", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the external-processing server that an Envoy calls
+    Serve(serve::Serve),
+    /// Start the server and Envoy together, and wait until requests pass
+    Up(up::Up),
+    /// Stop what `up` started
+    Down(down::Down),
+    /// Say what runs and where it listens
+    Status(status::Status),
+    /// Check a configuration without running it
+    Validate(validate::Validate),
+    /// Print what other programs need: Envoy's configuration, the filter
+    Render(render::Render),
+    /// Print the version and what this build carries
+    Version(version::Version),
+    /// Watch the server and Envoy (started by `up`)
+    #[command(hide = true)]
+    Supervise(supervise::Supervise),
+    /// Become a program that ends with its parent (started by `up`)
+    #[command(hide = true)]
+    Launch(launch::Launch),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

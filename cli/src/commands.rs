@@ -1,0 +1,11 @@
+//! The commands, one file each: arguments and what they do.
+
+pub mod down;
+pub mod launch;
+pub mod render;
+pub mod serve;
+pub mod status;
+pub mod supervise;
+pub mod up;
+pub mod validate;
+pub mod version;

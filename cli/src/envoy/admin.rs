@@ -1,0 +1,131 @@
+//! Questions to a running Envoy's admin interface: its listeners, its running requests, draining.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use hyper::Method;
+use serde::Deserialize;
+
+use crate::http::{self, Peer};
+
+/// Envoy answers from its main thread: anything slower than this is no answer.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// A client of one Envoy's admin socket.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    peer: Peer,
+}
+
+impl Admin {
+    /// The admin interface on a Unix socket.
+    pub fn on(socket: PathBuf) -> Self {
+        Self {
+            peer: Peer::Unix(socket),
+        }
+    }
+
+    /// Names and real addresses of the listeners that take connections.
+    pub async fn listeners(&self) -> Result<Vec<(String, SocketAddr)>> {
+        parse_listeners(&self.call(Method::GET, "/listeners?format=json").await?)
+    }
+
+    /// How many requests are running on all listeners.
+    pub async fn running_requests(&self) -> Result<u64> {
+        let path = "/stats?format=json&filter=downstream_rq_active";
+        parse_running(&self.call(Method::GET, path).await?)
+    }
+
+    /// Stops taking connections; requests on open connections go on.
+    pub async fn stop_listening(&self) -> Result<()> {
+        self.call(Method::POST, "/drain_listeners").await.map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str) -> Result<Vec<u8>> {
+        let answer = http::call(&self.peer, method, path, LIMIT).await?;
+        ensure!(answer.status.is_success(), "{path}: {}", answer.status);
+        Ok(answer.body.into())
+    }
+}
+
+fn parse_listeners(body: &[u8]) -> Result<Vec<(String, SocketAddr)>> {
+    #[derive(Deserialize)]
+    struct Listeners {
+        #[serde(default)]
+        listener_statuses: Vec<Status>,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        name: String,
+        local_address: Address,
+    }
+    #[derive(Deserialize)]
+    struct Address {
+        socket_address: Option<SocketAddress>,
+    }
+    #[derive(Deserialize)]
+    struct SocketAddress {
+        address: IpAddr,
+        port_value: u16,
+    }
+    let listeners: Listeners = serde_json::from_slice(body).context("/listeners")?;
+    let statuses = listeners.listener_statuses.into_iter();
+    Ok(statuses
+        .filter_map(|status| {
+            let at = status.local_address.socket_address?;
+            Some((status.name, SocketAddr::new(at.address, at.port_value)))
+        })
+        .collect())
+}
+
+fn parse_running(body: &[u8]) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Stats {
+        stats: Vec<Stat>,
+    }
+    // Histograms come in the same list without a name.
+    #[derive(Deserialize)]
+    struct Stat {
+        #[serde(default)]
+        name: String,
+        value: Option<u64>,
+    }
+    let stats: Stats = serde_json::from_slice(body).context("/stats")?;
+    let ours = |stat: &Stat| {
+        stat.name.starts_with("http.")
+            && !stat.name.starts_with("http.admin.")
+            && stat.name.ends_with(".downstream_rq_active")
+    };
+    let running = stats.stats.iter().filter(|stat| ours(stat));
+    Ok(running.filter_map(|stat| stat.value).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_read_with_their_real_ports_and_pipes_are_left_out() {
+        let body = br#"{"listener_statuses":[
+            {"name":"model","local_address":{"socket_address":{"address":"127.0.0.1","port_value":40123}},"additional_local_addresses":[]},
+            {"name":"egress","local_address":{"pipe":{"path":"/tmp/e.sock"}}},
+            {"name":"six","local_address":{"socket_address":{"address":"::1","port_value":1}}}]}"#;
+        let expected = [
+            ("model".to_owned(), "127.0.0.1:40123".parse().unwrap()),
+            ("six".to_owned(), "[::1]:1".parse().unwrap()),
+        ];
+        assert_eq!(parse_listeners(body).unwrap(), expected);
+        assert_eq!(parse_listeners(b"{}").unwrap(), []);
+        assert!(parse_listeners(b"model::127.0.0.1:1").is_err());
+    }
+
+    #[test]
+    fn running_requests_are_counted_without_the_admin_interface_itself() {
+        let body = br#"{"stats":[{"name":"http.admin.downstream_rq_active","value":1},
+            {"name":"http.a.downstream_rq_active","value":2},{"name":"http.b.downstream_rq_active","value":3},
+            {"name":"cluster.x.downstream_rq_active","value":9},{"histograms":{}}]}"#;
+        assert_eq!(parse_running(body).unwrap(), 5);
+    }
+}

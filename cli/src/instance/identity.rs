@@ -1,0 +1,115 @@
+//! Which process a recorded pid means.
+//!
+//! A pid alone is reused; with the kernel's start time and the id of the boot it names one process for ever.
+//! Invariant: no signal is sent to a process whose identity does not match. Linux only (`/proc`).
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{kill_process, Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+/// How often a process that should end is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// One process of one boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// The process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot, from `/proc/<pid>/stat`.
+    start: u64,
+    /// The kernel's id of this boot, where it has one.
+    boot: Option<String>,
+}
+
+impl ProcessIdentity {
+    /// The identity of a process that lives now.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some(Self {
+            pid,
+            start: start_of_living(&stat)?,
+            boot: boot_id(),
+        })
+    }
+
+    /// Whether this very process still lives; a zombie does not.
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Sends a signal, if the process is still this one. Returns whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        match pid {
+            Some(pid) if self.is_alive() => kill_process(pid, signal).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// Waits until the process is gone; `false` when the time is over first. Works for processes that are no children.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.is_alive() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
+    }
+}
+
+/// Field 22 of `/proc/<pid>/stat`. The second field may hold blanks and brackets, so counting begins after the last `)`.
+fn start_of_living(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_start_time_is_read_behind_any_process_name() {
+        let tail = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 303040 99";
+        assert_eq!(start_of_living(&format!("7 (sh) {tail}")), Some(303_040));
+        let odd = format!("7 (a) b) Z (c) {tail}");
+        assert_eq!(start_of_living(&odd), Some(303_040));
+        assert_eq!(start_of_living(&odd.replace(") S", ") Z")), None);
+        assert_eq!(start_of_living(""), None);
+    }
+
+    #[test]
+    fn a_process_is_known_while_it_lives_and_not_by_its_pid_alone() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let identity = ProcessIdentity::of(child.id()).unwrap();
+        assert!(identity.is_alive());
+        let mut other = identity.clone();
+        other.start += 1;
+        assert!(!other.is_alive() && !other.signal(Signal::KILL));
+        let mut before_reboot = identity.clone();
+        before_reboot.boot = Some("another".to_owned());
+        assert!(!before_reboot.is_alive() && !before_reboot.signal(Signal::KILL));
+        assert!(!identity.wait(Duration::from_millis(50)), "nobody ended it");
+        assert!(identity.signal(Signal::KILL));
+        assert!(
+            identity.wait(Duration::from_secs(10)),
+            "a zombie counts as gone"
+        );
+        child.wait().unwrap();
+        assert!(!identity.is_alive());
+    }
+}

@@ -1,0 +1,44 @@
+//! `meseta`: serve exchanges to an Envoy, or run both together.
+//!
+//! This file only parses arguments and runs a command; each command is a file in `commands/`.
+
+mod cli;
+mod commands;
+mod dotenv;
+mod environment;
+mod envoy;
+mod failure;
+mod filter;
+mod http;
+mod instance;
+mod source;
+mod summary;
+mod supervisor;
+mod terminal;
+mod zero_config;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let terminal = Terminal::standard();
+    let done = match Cli::parse().command {
+        Command::Serve(command) => command.run(&terminal),
+        Command::Up(command) => command.run(&terminal),
+        Command::Down(command) => command.run(&terminal),
+        Command::Status(command) => command.run(&terminal),
+        Command::Validate(command) => command.run(&terminal),
+        Command::Render(command) => command.run(&terminal),
+        Command::Version(command) => command.run(&terminal),
+        Command::Supervise(command) => command.run(&terminal),
+        Command::Launch(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&terminal, &error),
+    }
+}

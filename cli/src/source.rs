@@ -1,0 +1,134 @@
+//! Where a configuration comes from: the file asked for, one found in the working directory, or none.
+//!
+//! Owns the order of names, the `.env` files beside it, and the reading. Must never print or keep a secret outside
+//! [`Environment`] and the loaded [`Config`].
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use meseta_config::Config;
+use sha2::{Digest, Sha256};
+
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// The names that are looked for, in this order.
+const NAMES: [&str; 3] = ["meseta.yaml", "plano_config.yaml", "arch_config.yaml"];
+
+/// A configuration that was loaded, and where from.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    digest: String,
+    environment: Environment,
+    config: Config,
+}
+
+impl Source {
+    /// Loads the file asked for or the one found in the working directory; an error when there is none.
+    pub fn find(asked: Option<&Path>) -> Result<Self> {
+        match discover(asked)? {
+            Some(path) => Self::read(&path),
+            None => Err(no_file().into()),
+        }
+    }
+
+    /// Loads a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            Failure::usage(format!("cannot read `{}`: {error}", path.display()))
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::usage(format!("`{}` is not UTF-8", path.display())))?;
+        let environment = environment_for(path)?;
+        Self::load(path, &text, environment)
+    }
+
+    /// Loads a text that belongs to a path, with an environment that was read before.
+    pub fn load(path: &Path, text: &str, environment: Environment) -> Result<Self> {
+        let name = path.display().to_string();
+        let source = meseta_config::Source {
+            text,
+            name: &name,
+            env: &|variable| environment.variable(variable),
+        };
+        let config = match meseta_config::load(&source) {
+            Ok(config) => config,
+            Err(problems) => return Err(Failure::problems(name, problems).into()),
+        };
+        Ok(Self {
+            path: absolute(path)?,
+            digest: format!("{:x}", Sha256::digest(text)),
+            environment,
+            config,
+        })
+    }
+
+    /// The file, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// SHA-256 of the text, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The variables it was loaded with.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Gives the configuration away.
+    pub fn into_config(self) -> Config {
+        self.config
+    }
+
+    /// Prints what was wrong with the `.env` files.
+    pub fn print_warnings(&self, terminal: &Terminal) {
+        for warning in self.environment.warnings() {
+            terminal.warning(warning);
+        }
+    }
+
+    /// Prints what the files and the configuration say without being wrong.
+    pub fn print_notices(&self, terminal: &Terminal) {
+        self.print_warnings(terminal);
+        terminal.notices(&self.config.notices);
+    }
+}
+
+/// The file asked for, or the first of the known names in the working directory.
+pub fn discover(asked: Option<&Path>) -> Result<Option<PathBuf>> {
+    if let Some(path) = asked {
+        return Ok(Some(path.to_owned()));
+    }
+    let names = NAMES.iter().map(PathBuf::from);
+    Ok(names.into_iter().find(|name| name.is_file()))
+}
+
+/// The variables for a file: of the process, of `.env` beside the file, of `.env` in the working directory.
+pub fn environment_for(path: &Path) -> Result<Environment> {
+    let beside = absolute(path)?;
+    let beside = beside.parent().unwrap_or(Path::new("/")).to_owned();
+    let here = std::env::current_dir().context("cannot find the working directory")?;
+    Ok(Environment::of_process(&[&beside, &here]))
+}
+
+fn no_file() -> Failure {
+    Failure::usage(format!(
+        "no configuration file here: looked for {}",
+        NAMES.map(|name| format!("`{name}`")).join(", ")
+    ))
+    .hint("name the file, or run `meseta up` without one to use the providers whose keys are set")
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot resolve `{}`", path.display()))
+}

@@ -1,0 +1,90 @@
+//! When an instance is ready: not when a port is open, but when a request has gone the whole way.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use hyper::{Method, StatusCode};
+use meseta_config::Config;
+
+use crate::envoy::Admin;
+use crate::http::{self, Peer};
+use crate::instance::ListenerRecord;
+
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(50);
+/// One request through a listener.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Waits until the server has written its ready file, and gives the admin address in it.
+pub async fn server(ready_file: PathBuf) -> SocketAddr {
+    loop {
+        let text = std::fs::read_to_string(&ready_file).unwrap_or_default();
+        // Half a write may be an address too, with a shorter port: it must be the same twice.
+        if let Ok(address) = text.trim().parse() {
+            tokio::time::sleep(POLL).await;
+            if std::fs::read_to_string(&ready_file).is_ok_and(|again| again == text) {
+                return address;
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits until `GET /v1/models` is answered with 200 through every listener; `last` tells what is still missing.
+pub async fn listeners(config: &Config, admin: Admin, last: &mut String) -> Vec<ListenerRecord> {
+    loop {
+        match pass(config, &admin).await {
+            Ok(listeners) => return listeners,
+            Err(error) => *last = format!("{error:#}"),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn pass(config: &Config, admin: &Admin) -> Result<Vec<ListenerRecord>> {
+    let bound = admin.listeners().await.context("Envoy's admin")?;
+    let mut records = Vec::new();
+    for listener in &config.listeners {
+        let name = &listener.name;
+        let found = bound.iter().find(|(bound, _)| bound == name);
+        let (_, address) = found.with_context(|| format!("listener `{name}` is not bound"))?;
+        let reachable = reachable(*address);
+        let answer = http::call(&Peer::Tcp(reachable), Method::GET, "/v1/models", LIMIT)
+            .await
+            .with_context(|| format!("listener `{name}`"))?;
+        if answer.status != StatusCode::OK {
+            bail!("listener `{name}` answers {}", answer.status);
+        }
+        records.push(ListenerRecord {
+            name: name.clone(),
+            url: format!("http://{reachable}"),
+            bound: address.to_string(),
+        });
+    }
+    Ok(records)
+}
+
+/// The address at which this machine reaches a listener that is bound to all of its addresses.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let address = match bound.ip() {
+        IpAddr::V4(all) if all.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(all) if all.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(address, bound.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_on_loopback() {
+        let url = |bound: &str| reachable(bound.parse().unwrap()).to_string();
+        assert_eq!(url("0.0.0.0:12000"), "127.0.0.1:12000");
+        assert_eq!(url("[::]:1"), "[::1]:1");
+        assert_eq!(url("10.0.0.7:2"), "10.0.0.7:2");
+    }
+}
