@@ -38,7 +38,7 @@ def main():
     try:
         talk.chat(arguments.model, "What is the capital of France?")
         talk.stream(arguments.model, "Write two sentences about the sea.")
-        talk.chat(arguments.alias, "Name a primary colour.", f"The alias `{arguments.alias}` in the model's place")
+        talk.chat(arguments.alias, "What is the capital of Italy?", f"The alias `{arguments.alias}` in the model's place")
         talk.list_models()
         talk.openai_error()
         talk.anthropic_error()

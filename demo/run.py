@@ -265,7 +265,7 @@ def configuration(choice, port, admin_port):
 def tell(url, model, said, dialect):
     """How to talk to a stack that runs, and how to stop it."""
     anthropic = dialect == "anthropic"
-    body = {"model": ALIAS, "messages": [{"role": "user", "content": "What is the capital of Spain?"}], **({"max_tokens": 200} if anthropic else {})}
+    body = {"model": ALIAS, "messages": [{"role": "user", "content": "What is the capital of Italy?"}], **({"max_tokens": 200} if anthropic else {})}
     path = "/v1/messages" if anthropic else "/v1/chat/completions"
     version = " -H 'anthropic-version: 2023-06-01'" if anthropic else ""
     heading("It runs")

@@ -9,7 +9,12 @@ import { getLlama } from "node-llama-cpp";
 import { StopFilter } from "./stop-filter.mjs";
 
 const CONTEXT_TOKENS = 4096;
+// Said when the conversation brings no system message. The template in the model file introduces the model by its name and maker
+// instead, with which so small a model answers plain questions worse.
 const SYSTEM_PROMPT = "You are a helpful AI assistant.";
+// What was said in the last tokens is made less likely: a small model otherwise falls into saying one thing for ever.
+const REPEAT_PENALTY = 1.1;
+const REPEAT_TOKENS = 64;
 // A character of UTF-8 may need several tokens; past this many the bytes are simply not text.
 const MAX_TOKENS_PER_CHARACTER = 8;
 
@@ -59,13 +64,16 @@ class LocalModel {
     async #run(prompt, { limit, temperature, topP, seed, stop, signal }, onText) {
         const done = (finishReason, completionTokens) => ({ finishReason, promptTokens: prompt.length, completionTokens });
         const filter = new StopFilter(stop);
+        const repeatPenalty = { punishTokens: () => said, maxPunishTokens: REPEAT_TOKENS, penalty: REPEAT_PENALTY };
+        let said = [];
         let spoken = [];
         let pending = [];
         let count = 0;
         // topK 0: the whole vocabulary, as OpenAI's API has no such cut.
-        for await (const token of this.#sequence.evaluate(prompt, { temperature, topP, topK: 0, seed })) {
+        for await (const token of this.#sequence.evaluate(prompt, { temperature, topP, topK: 0, seed, repeatPenalty })) {
             signal.throwIfAborted();
             count += 1;
+            said = [...said, token].slice(-REPEAT_TOKENS);
             pending.push(token);
             const text = this.#model.detokenize(pending, false, spoken);
             // U+FFFD at the end: the first tokens of a character whose rest is still to come.
