@@ -1,0 +1,275 @@
+//! The endpoints that clients call, by method and path.
+//!
+//! Owns the one table of paths. Must never look at a body or at configuration: what a path means
+//! is the same for every listener.
+
+use std::borrow::Cow;
+
+use crate::dialect::Dialect;
+
+/// An operation of a client API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions` (OpenAI).
+    ChatCompletions,
+    /// `POST /v1/completions` (OpenAI, legacy).
+    Completions,
+    /// `POST /v1/responses` (OpenAI).
+    Responses,
+    /// `POST /v1/embeddings` (OpenAI).
+    Embeddings,
+    /// `POST /v1/messages` (Anthropic).
+    Messages,
+    /// `POST /v1/messages/count_tokens` (Anthropic).
+    CountTokens,
+    /// `GET /v1/models` (both).
+    Models,
+    /// `GET /v1/models/{id}` (both).
+    Model,
+    /// `GET /healthz`.
+    Health,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 9] = [
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Responses,
+        Self::Embeddings,
+        Self::Messages,
+        Self::CountTokens,
+        Self::Models,
+        Self::Model,
+        Self::Health,
+    ];
+
+    /// The name in logs, metrics, metadata and the catalogue.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
+            Self::Responses => "responses",
+            Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
+            Self::Models => "models",
+            Self::Model => "model",
+            Self::Health => "health",
+        }
+    }
+
+    /// The dialect of the endpoint. Model lists exist in both; theirs is OpenAI's unless the
+    /// client shows otherwise ([`route`]).
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// The methods that the endpoint takes, as an `allow` header lists them.
+    pub fn methods(self) -> &'static str {
+        match self {
+            Self::Models | Self::Model | Self::Health => "GET, HEAD, OPTIONS",
+            _ => "POST, OPTIONS",
+        }
+    }
+}
+
+/// A request line, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route<'a> {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The dialect to answer in.
+    pub dialect: Dialect,
+    /// The model named in the path, percent-decoded; only for [`Endpoint::Model`].
+    pub model_id: Option<Cow<'a, str>>,
+    /// The query string, without its question mark.
+    pub query: Option<&'a str>,
+}
+
+/// Why a request line has no route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// There is nothing at this path.
+    #[error("no such endpoint")]
+    NotFound {
+        /// The dialect to say so in.
+        dialect: Dialect,
+    },
+    /// The path is right and the method is not.
+    #[error("method not allowed")]
+    MethodNotAllowed {
+        /// The dialect to say so in.
+        dialect: Dialect,
+        /// The value of the `allow` header.
+        allow: &'static str,
+    },
+}
+
+/// Finds the endpoint of a request.
+///
+/// `anthropic_client`: the client sent `anthropic-version` or `x-api-key`, which decides the
+/// dialect where the path does not.
+///
+/// # Errors
+/// [`RouteError`] when the path or the method is not served.
+pub fn route<'a>(
+    method: &str,
+    path_and_query: &'a str,
+    anthropic_client: bool,
+) -> Result<Route<'a>, RouteError> {
+    let fallback = if anthropic_client {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    };
+    let (path, query) = split(path_and_query);
+    let Some((endpoint, model_id)) = locate(path) else {
+        let anthropic = anthropic_client || path.starts_with("/v1/messages");
+        return Err(RouteError::NotFound {
+            dialect: if anthropic {
+                Dialect::Anthropic
+            } else {
+                Dialect::OpenAi
+            },
+        });
+    };
+    let dialect = match endpoint {
+        Endpoint::Models | Endpoint::Model | Endpoint::Health => fallback,
+        _ => endpoint.dialect(),
+    };
+    let allow = endpoint.methods();
+    if !allow.split(", ").any(|allowed| allowed == method) {
+        return Err(RouteError::MethodNotAllowed { dialect, allow });
+    }
+    Ok(Route {
+        endpoint,
+        dialect,
+        model_id: model_id.map(percent_decoded),
+        query,
+    })
+}
+
+/// The methods of whatever is at this path, or `None` when nothing is.
+pub fn allowed_methods(path_and_query: &str) -> Option<&'static str> {
+    let (path, _) = split(path_and_query);
+    locate(path).map(|(endpoint, _)| endpoint.methods())
+}
+
+fn split(path_and_query: &str) -> (&str, Option<&str>) {
+    match path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path_and_query, None),
+    }
+}
+
+fn locate(path: &str) -> Option<(Endpoint, Option<&str>)> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let endpoint = match path {
+        "/v1/chat/completions" => Endpoint::ChatCompletions,
+        "/v1/completions" => Endpoint::Completions,
+        "/v1/responses" => Endpoint::Responses,
+        "/v1/embeddings" => Endpoint::Embeddings,
+        "/v1/messages" => Endpoint::Messages,
+        "/v1/messages/count_tokens" => Endpoint::CountTokens,
+        "/v1/models" => Endpoint::Models,
+        "/healthz" => Endpoint::Health,
+        _ => {
+            // A model's name may hold slashes: `openai/gpt-4o`.
+            let id = path.strip_prefix("/v1/models/")?;
+            return (!id.is_empty()).then_some((Endpoint::Model, Some(id)));
+        }
+    };
+    Some((endpoint, None))
+}
+
+/// Undoes percent-encoding; what is no valid escape, or no UTF-8 once decoded, stays as it is.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        if let (b'%', [high, low, after @ ..]) = (byte, tail) {
+            if let (Some(high), Some(low)) = (hex(*high), hex(*low)) {
+                bytes.push(high << 4 | low);
+                rest = after;
+                continue;
+            }
+        }
+        bytes.push(byte);
+        rest = tail;
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_decides_the_endpoint_and_the_query_is_kept() {
+        let found = route("POST", "/v1/messages?beta=true", false).unwrap();
+        assert_eq!(found.endpoint, Endpoint::Messages);
+        assert_eq!(found.dialect, Dialect::Anthropic);
+        assert_eq!(found.query, Some("beta=true"));
+        let found = route("POST", "/v1/chat/completions/", false).unwrap();
+        assert_eq!(found.endpoint, Endpoint::ChatCompletions);
+    }
+
+    #[test]
+    fn model_lists_speak_the_clients_dialect_and_answer_head() {
+        let found = route("HEAD", "/v1/models", true).unwrap();
+        assert_eq!(found.dialect, Dialect::Anthropic);
+        let found = route("GET", "/v1/models/openai%2Fgpt-4o", false).unwrap();
+        assert_eq!(found.model_id.as_deref(), Some("openai/gpt-4o"));
+        let found = route("GET", "/v1/models/openai/gpt-4o", false).unwrap();
+        assert_eq!(found.model_id.as_deref(), Some("openai/gpt-4o"));
+        assert_eq!(found.dialect, Dialect::OpenAi);
+    }
+
+    #[test]
+    fn a_wrong_method_names_the_right_ones() {
+        assert_eq!(
+            route("HEAD", "/v1/messages", false),
+            Err(RouteError::MethodNotAllowed {
+                dialect: Dialect::Anthropic,
+                allow: "POST, OPTIONS"
+            })
+        );
+        assert_eq!(allowed_methods("/v1/models?x"), Some("GET, HEAD, OPTIONS"));
+    }
+
+    #[test]
+    fn an_unknown_path_is_not_found_in_the_likeliest_dialect() {
+        for (path, anthropic, dialect) in [
+            ("/v2/chat", false, Dialect::OpenAi),
+            ("/v1/messages/batches", false, Dialect::Anthropic),
+            ("/", true, Dialect::Anthropic),
+            ("/v1/models/", false, Dialect::OpenAi),
+        ] {
+            let found = route("DELETE", path, anthropic);
+            if path != "/v1/models/" {
+                assert_eq!(found, Err(RouteError::NotFound { dialect }), "{path}");
+            }
+        }
+        assert_eq!(allowed_methods("/nothing"), None);
+    }
+
+    #[test]
+    fn broken_percent_escapes_stay_as_they_are() {
+        assert_eq!(percent_decoded("a%2"), "a%2");
+        assert_eq!(percent_decoded("a%zz"), "a%zz");
+        assert_eq!(percent_decoded("%ff"), "%ff");
+    }
+}
