@@ -11,6 +11,14 @@
 //! - `unsafe` lives in `abi` alone.
 
 #![deny(unsafe_code)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
