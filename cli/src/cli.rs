@@ -6,7 +6,7 @@ use crate::commands::{down, launch, render, serve, status, supervise, up, valida
 
 /// An AI-native data plane for stock Envoy.
 #[derive(Debug, Parser)]
-#[command(name = "meseta", version, max_term_width = 100)]
+#[command(name = "meseta", version)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]

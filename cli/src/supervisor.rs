@@ -217,7 +217,7 @@ impl<'a> Supervisor<'a> {
         if self.plan.output == Output::Stream {
             let config: &Config = self.plan.source.config();
             let summary = summary::of_running(&self.record, Some(config), &self.plan.state);
-            self.terminal.info(&summary);
+            self.terminal.info(summary.trim_end());
             self.terminal.info("Ctrl-C drains and stops.");
         }
         Ok(())

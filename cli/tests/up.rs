@@ -1,0 +1,258 @@
+//! `meseta up`, `status` and `down` with the real Envoy that `MESETA_ENVOY` names; skipped visibly without it.
+
+#[path = "support/place.rs"]
+mod place;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use place::Place;
+
+const CONFIG: &str = "\
+listeners:
+  - {name: model, type: model, address: 127.0.0.1, port: 0}
+model_providers:
+  - {model: openai/gpt-4o-mini, access_key: $OPENAI_API_KEY, default: true}
+model_aliases:
+  fast: {target: openai/gpt-4o-mini}
+server: {admin: \"127.0.0.1:0\", drain_timeout: 5s}
+";
+
+/// A place with a configuration and Envoy; whatever runs in it is stopped when it goes.
+struct Instance(Place);
+
+impl Instance {
+    fn new() -> Option<Self> {
+        let Some(envoy) = std::env::var("MESETA_ENVOY")
+            .ok()
+            .filter(|envoy| !envoy.is_empty())
+        else {
+            eprintln!("skipped: MESETA_ENVOY names no Envoy");
+            return None;
+        };
+        let mut place = Place::new();
+        if place.run(&["version"]).stdout.contains("filter none") {
+            eprintln!("skipped: this build carries no filter");
+            return None;
+        }
+        place.variable("MESETA_ENVOY", &envoy);
+        place.variable("OPENAI_API_KEY", "sk-in-the-environment");
+        place.file("meseta.yaml", CONFIG);
+        Some(Self(place))
+    }
+
+    fn record(&self) -> serde_json::Value {
+        let path = self.0.path().join("s/instance.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    fn pid(&self, process: &str) -> i32 {
+        let pid = &self.record()[process]["pid"];
+        i32::try_from(pid.as_i64().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.0.run(&["down", "--state-dir", "s"]);
+    }
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+fn is_gone(pid: i32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.contains(") Z "),
+        Err(_) => true,
+    }
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn get(url: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let request = format!("GET /v1/models HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_instance_answers_as_soon_as_up_returns_and_down_ends_all_of_it() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let Instance(place) = &instance;
+    let up = place.run(&["up", "--state-dir", "s"]);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    let record = instance.record();
+    let url = record["listeners"][0]["url"].as_str().unwrap();
+    for expected in [
+        format!("model at {url}/v1\n"),
+        "providers     openai\n".to_owned(),
+        "fast -> openai/gpt-4o-mini\n".to_owned(),
+        format!(
+            "admin         http://{}\n",
+            record["admin"].as_str().unwrap()
+        ),
+        "meseta down --state-dir <dir>/s\n".to_owned(),
+    ] {
+        assert!(up.stdout.contains(&expected), "{expected}: {}", up.stdout);
+    }
+    assert!(get(url).starts_with("HTTP/1.1 200 "));
+
+    let again = place.run(&["up", "meseta.yaml", "--state-dir", "s"]);
+    assert_eq!(again.code, Some(0));
+    assert!(again.stderr.contains("already running"), "{}", again.stderr);
+    let other = place.file("other.yaml", CONFIG);
+    let other = place.run(&["up", other.to_str().unwrap(), "--state-dir", "s"]);
+    assert_eq!(other.code, Some(1));
+    assert!(
+        other.stderr.contains("hint: stop it with `meseta down"),
+        "{}",
+        other.stderr
+    );
+    let status = place.run(&["status", "--state-dir", "s"]);
+    assert!(
+        status.code == Some(0) && status.stdout.contains(url),
+        "{status:?}"
+    );
+
+    let envoy = std::fs::read(format!("/proc/{}/environ", instance.pid("envoy"))).unwrap();
+    let envoy = String::from_utf8_lossy(&envoy);
+    assert!(
+        !envoy.contains("sk-in-the-environment"),
+        "Envoy needs no key"
+    );
+    let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+    let down = place.run(&["down", "--state-dir", "s"]);
+    assert_eq!(down.code, Some(0), "{}", down.stderr);
+    assert!(pids.into_iter().all(is_gone));
+    assert_eq!(place.run(&["status", "--state-dir", "s"]).code, Some(3));
+    for left in ["instance.json", "server.sock", "envoy-admin.sock"] {
+        assert!(!place.path().join("s").join(left).exists(), "{left}");
+    }
+}
+
+#[test]
+fn two_instances_live_side_by_side() {
+    let (Some(first), Some(second)) = (Instance::new(), Instance::new()) else {
+        return;
+    };
+    for instance in [&first, &second] {
+        let up = instance.0.run(&["up", "--state-dir", "s"]);
+        assert_eq!(up.code, Some(0), "{}", up.stderr);
+    }
+    first.0.run(&["down", "--state-dir", "s"]);
+    let record = second.record();
+    let url = record["listeners"][0]["url"].as_str().unwrap();
+    assert!(get(url).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_flag_that_envoy_refuses_is_reported_with_its_last_lines() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let up = instance
+        .0
+        .run(&["up", "--state-dir", "s", "--", "--no-such-flag"]);
+    assert_eq!((up.code, up.stdout.as_str()), (Some(1), ""));
+    let told = "error: envoy ended before it was ready (exit status: 1); its last log lines:\n";
+    assert!(up.stderr.contains(told), "{}", up.stderr);
+    assert!(up.stderr.contains("--no-such-flag"), "{}", up.stderr);
+    assert!(!instance.0.path().join("s/instance.json").exists());
+}
+
+#[test]
+fn a_listener_port_that_is_taken_is_told_before_anything_starts() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let config = CONFIG.replace("port: 0", &format!("port: {port}"));
+    instance.0.file("meseta.yaml", &config);
+    let up = instance.0.run(&["up", "--state-dir", "s"]);
+    assert_eq!((up.code, up.stdout.as_str()), (Some(1), ""));
+    let told = format!("error: listener `model` cannot have 127.0.0.1:{port}: ");
+    assert!(up.stderr.contains(&told), "{}", up.stderr);
+}
+
+#[test]
+fn when_one_process_dies_the_other_is_stopped_and_the_reason_is_kept() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    for process in ["server", "envoy"] {
+        let up = instance.0.run(&["up", "--state-dir", "s"]);
+        assert_eq!(up.code, Some(0), "{}", up.stderr);
+        let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+        signal(instance.pid(process), rustix::process::Signal::KILL);
+        until("all are gone", || pids.into_iter().all(is_gone));
+        let status = instance.0.run(&["status", "--state-dir", "s"]);
+        assert_eq!(status.code, Some(3));
+        let told = format!("{process} ended while it was serving (signal: 9 (SIGKILL))");
+        assert!(status.stderr.contains(&told), "{}", status.stderr);
+    }
+}
+
+#[test]
+fn a_killed_supervisor_leaves_nothing_running() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let up = instance.0.run(&["up", "--state-dir", "s"]);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+    signal(pids[0], rustix::process::Signal::KILL);
+    until("all are gone", || pids.into_iter().all(is_gone));
+    let up = instance.0.run(&["up", "--state-dir", "s"]);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+}
+
+#[test]
+fn in_the_foreground_logs_are_streamed_and_a_signal_ends_it_well() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let child = instance
+        .0
+        .command(&["up", "--foreground", "--state-dir", "s"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let path = instance.0.path().join("s/instance.json");
+    until("ready", || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.contains("\"ready\"")
+    });
+    let record = instance.record();
+    assert_eq!(record["supervisor"]["pid"], child.id());
+    assert!(get(record["listeners"][0]["url"].as_str().unwrap()).starts_with("HTTP/1.1 200 "));
+    signal(
+        i32::try_from(child.id()).unwrap(),
+        rustix::process::Signal::INT,
+    );
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(stdout.contains("/v1/models"), "the access log: {stdout}");
+    assert!(stderr.contains("meseta is running"), "{stderr}");
+}
