@@ -1,0 +1,76 @@
+//! The admin port: health, metrics and the configuration, for operators.
+//!
+//! Binds loopback unless told otherwise and changes nothing. The configuration is printed with
+//! its secrets taken out.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{header, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::Router;
+
+use crate::service::Shared;
+
+/// Whether the server takes new exchanges.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(AtomicBool);
+
+impl Readiness {
+    pub(crate) fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Admin {
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+}
+
+/// The routes of the admin port.
+pub(crate) fn router(shared: Arc<Shared>, readiness: Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/config", get(config))
+        .with_state(Admin { shared, readiness })
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    if admin.readiness.is_ready() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.shared.metrics.render() {
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn config(State(admin): State<Admin>) -> Response {
+    let redacted = admin.shared.config.load().redacted();
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        redacted.to_string(),
+    )
+        .into_response()
+}

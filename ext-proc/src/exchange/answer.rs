@@ -1,0 +1,255 @@
+//! The answer: read on its way, and passed on.
+//!
+//! Owns the response half of an exchange. Bytes go on as they come, never later than the event
+//! they belong to is complete. Usage is published while the answer runs, because nothing can be
+//! said any more once the client has gone.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hermesllm::error::{ApiError, ErrorCode};
+use hermesllm::transcoder::{BodyKind, Ending as BodyEnding, Transcoder, TranscoderOptions};
+use meseta_proto::{headers, UsageMetadata};
+
+use super::request::Forwarded;
+use super::{Context, ExchangeError};
+use crate::cors;
+use crate::decode::Decoder;
+use crate::head::ResponseHead;
+use crate::outcome::{Ending, Source};
+use crate::wire::{self, Direction, HeaderEdits};
+
+/// Usage is published at least every so many events …
+const USAGE_EVENTS: u64 = 16;
+/// … and at least this often while chunks come.
+const USAGE_INTERVAL: Duration = Duration::from_secs(1);
+/// What Envoy calls an answer that came from upstream.
+const VIA_UPSTREAM: &str = "via_upstream";
+
+/// An answer whose body is passing.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    endpoint: hermesllm::endpoint::Endpoint,
+    kind: BodyKind,
+    transcoder: Transcoder,
+    decoder: Option<Decoder>,
+    published_events: u64,
+    published_at: Instant,
+}
+
+impl Answering {
+    /// Passes the headers on. `None`: there is no body, the answer is over.
+    pub(crate) fn begin(
+        context: &mut Context,
+        forwarded: Forwarded,
+        head: ResponseHead,
+        code_details: Option<String>,
+    ) -> Option<Self> {
+        let Forwarded {
+            client,
+            model,
+            strip_usage,
+            estimated_input,
+        } = forwarded;
+        let from_provider =
+            !model.is_empty() && code_details.as_deref().unwrap_or(VIA_UPSTREAM) == VIA_UPSTREAM;
+        let outcome = &mut context.outcome;
+        outcome.status = head.status;
+        outcome.source = if from_provider {
+            Source::Provider
+        } else {
+            outcome.error = Some("envoy_local_reply");
+            outcome.code_details = code_details;
+            Source::Envoy
+        };
+
+        let mut edits = HeaderEdits::default();
+        if from_provider {
+            edits.set(headers::MODEL, &model);
+        }
+        if let Some(request_id) = &client.request_id {
+            // The provider's own, by which its support finds a request, stays where there is one.
+            edits.set_if_absent("x-request-id", request_id);
+        }
+        if let Some(origin) = &client.origin {
+            cors::allow(&mut edits, origin);
+        }
+
+        let (decoder, readable) = match Decoder::for_encoding(head.content_encoding.as_deref()) {
+            Ok(decoder) => (decoder, true),
+            Err(_) => (None, false),
+        };
+        let kind = if from_provider && readable {
+            BodyKind::of_content_type(head.content_type.as_deref())
+        } else {
+            BodyKind::Opaque
+        };
+        if decoder.is_some() {
+            edits.remove("content-encoding");
+        } else if kind != BodyKind::EventStream {
+            if let Some(length) = head.content_length {
+                // Envoy drops the length unless it is set anew; the bytes stay the same.
+                edits.set("content-length", length.to_string());
+            }
+        }
+
+        let answering = Self {
+            endpoint: client.endpoint,
+            kind,
+            transcoder: Transcoder::identity(TranscoderOptions {
+                endpoint: client.endpoint,
+                kind,
+                status: head.status,
+                strip_usage_chunk: strip_usage && kind == BodyKind::EventStream,
+                estimated_input: if from_provider { estimated_input } else { 0 },
+                max_event_bytes: context.config.server.max_event_bytes,
+            }),
+            decoder,
+            published_events: 0,
+            published_at: Instant::now(),
+        };
+        let metadata = answering.usage(context, head.end_of_stream);
+        context
+            .outbox
+            .message(wire::headers(Direction::Response, edits, Some(metadata)));
+        (!head.end_of_stream).then_some(answering)
+    }
+
+    /// Takes a piece of the body. `Some`: the answer is over.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Undecodable`] when it cannot be decoded and the dialect has no way to say
+    /// so in mid-answer: the client must not see a clean end.
+    pub(crate) fn push(
+        &mut self,
+        context: &mut Context,
+        chunk: Vec<u8>,
+        end: bool,
+    ) -> Result<Option<Ending>, ExchangeError> {
+        let mut out = Vec::new();
+        if let Err(()) = self.read(chunk.into(), end, &mut out) {
+            return self.undecodable(context, out).map(Some);
+        }
+        let ending = end.then(|| self.finish(&mut out));
+        self.emit(context, out, ending, true);
+        Ok(ending)
+    }
+
+    /// Takes the trailers, which end the body as well.
+    ///
+    /// # Errors
+    /// As [`Answering::push`].
+    pub(crate) fn trailers(&mut self, context: &mut Context) -> Result<Ending, ExchangeError> {
+        let mut out = Vec::new();
+        if let Err(()) = self.read(Bytes::new(), true, &mut out) {
+            return self.undecodable(context, out);
+        }
+        let ending = self.finish(&mut out);
+        self.emit(context, out, Some(ending), false);
+        context
+            .outbox
+            .message(wire::trailers(Direction::Response, None));
+        Ok(ending)
+    }
+
+    fn read(&mut self, chunk: Bytes, end: bool, out: &mut Vec<Bytes>) -> Result<(), ()> {
+        let Some(decoder) = &mut self.decoder else {
+            self.transcoder.push(chunk, out);
+            return Ok(());
+        };
+        let bytes = decoder.push(chunk).map_err(|_| ())?;
+        self.transcoder.push(bytes, out);
+        if end {
+            let bytes = decoder.finish().map_err(|_| ())?;
+            self.transcoder.push(bytes, out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
+        match self.transcoder.finish(out) {
+            BodyEnding::Complete => Ending::Complete,
+            BodyEnding::Truncated => Ending::Truncated,
+        }
+    }
+
+    /// Ends an answer that cannot be decoded any further.
+    fn undecodable(
+        &mut self,
+        context: &mut Context,
+        mut out: Vec<Bytes>,
+    ) -> Result<Ending, ExchangeError> {
+        if self.kind != BodyKind::EventStream {
+            return Err(ExchangeError::Undecodable);
+        }
+        let error = ApiError::new(
+            ErrorCode::UpstreamProtocol,
+            "the provider's answer cannot be decoded",
+        );
+        context.outcome.error = Some(error.code.reason());
+        let events = self.transcoder.progress().events;
+        out.push(error.stream_event(self.endpoint, events).into());
+        self.emit(context, out, Some(Ending::Truncated), true);
+        Ok(Ending::Truncated)
+    }
+
+    /// Queues what goes to the client, with the usage when it is due.
+    fn emit(
+        &mut self,
+        context: &mut Context,
+        out: Vec<Bytes>,
+        ending: Option<Ending>,
+        end_of_stream: bool,
+    ) {
+        context.outcome.response_bytes += out.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let due = ending.is_some()
+            || self.transcoder.progress().events >= self.published_events + USAGE_EVENTS
+            || self.published_at.elapsed() >= USAGE_INTERVAL;
+        let usage = self.usage(context, ending.is_some());
+        if due {
+            self.published_events = self.transcoder.progress().events;
+            self.published_at = Instant::now();
+        }
+        if ending == Some(Ending::Truncated) && context.outcome.error.is_none() {
+            context.outcome.error = Some(ErrorCode::UpstreamTruncated.reason());
+        }
+        context.outbox.body(
+            Direction::Response,
+            out,
+            ending.is_some() && end_of_stream,
+            due.then_some(usage),
+        );
+    }
+
+    /// Takes what is known into the outcome and returns it as metadata.
+    fn usage(
+        &self,
+        context: &mut Context,
+        complete: bool,
+    ) -> envoy_types::pb::google::protobuf::Struct {
+        let progress = self.transcoder.progress();
+        let outcome = &mut context.outcome;
+        outcome.usage = progress.usage;
+        outcome.usage_estimated = progress.estimated;
+        if progress.content_started {
+            outcome.content_started();
+        }
+        if progress.error && outcome.error.is_none() {
+            outcome.error = Some("provider_error");
+        }
+        if complete {
+            outcome.finish_reason = progress.finish_reason.map(str::to_owned);
+            outcome.response_id = progress.response_id.map(str::to_owned);
+            outcome.response_model = progress.model.map(str::to_owned);
+        }
+        wire::usage_metadata(&UsageMetadata {
+            input_tokens: progress.usage.input,
+            output_tokens: progress.usage.output,
+            cached_tokens: progress.usage.cached,
+            cache_write_tokens: progress.usage.cache_write,
+            reasoning_tokens: progress.usage.reasoning,
+            estimated: progress.estimated,
+            complete,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers of our own: in the client's dialect, with the headers that its library looks for.
+
+use hermesllm::dialect::Dialect;
+use hermesllm::endpoint::{Endpoint, RouteError};
+use hermesllm::error::{ApiError, ErrorCode};
+use meseta_proto::RequestMetadata;
+
+use super::Context;
+use crate::cors;
+use crate::outcome::Source;
+use crate::wire::{self, HeaderEdits};
+
+/// Who asked for what: all that is needed to answer in the client's own terms.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) dialect: Dialect,
+    /// The origin that a browser's page has to be told it may read the answer.
+    pub(crate) origin: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+/// Says that there is nothing at this path, or not with this method.
+pub(crate) fn no_route(context: &mut Context, error: &RouteError, client: Client) {
+    let (dialect, code, message, allow) = match error {
+        RouteError::NotFound { dialect } => (
+            *dialect,
+            ErrorCode::NotFound,
+            "there is no such endpoint",
+            None,
+        ),
+        RouteError::MethodNotAllowed { dialect, allow } => (
+            *dialect,
+            ErrorCode::MethodNotAllowed,
+            "the endpoint does not take this method",
+            Some(*allow),
+        ),
+    };
+    let mut edits = HeaderEdits::default();
+    if let Some(allow) = allow {
+        edits.set("allow", allow);
+    }
+    let client = Client { dialect, ..client };
+    refuse_with(context, &client, &ApiError::new(code, message), edits);
+}
+
+/// Answers with a body, or with the error in its place.
+pub(crate) fn answer(context: &mut Context, client: &Client, body: Result<Vec<u8>, ApiError>) {
+    match body {
+        Ok(body) => send(context, client, 200, body, HeaderEdits::default()),
+        Err(error) => refuse(context, client, &error),
+    }
+}
+
+/// Answers with an error.
+pub(crate) fn refuse(context: &mut Context, client: &Client, error: &ApiError) {
+    refuse_with(context, client, error, HeaderEdits::default());
+}
+
+fn refuse_with(context: &mut Context, client: &Client, error: &ApiError, mut edits: HeaderEdits) {
+    context.outcome.error = Some(error.code.reason());
+    if error.code == ErrorCode::ProviderNotConfigured {
+        // Understood by the clients of OpenAI and Anthropic: trying again will not help.
+        edits.set("x-should-retry", "false");
+    }
+    let body = error.body(client.dialect);
+    send(context, client, error.code.status(), body, edits);
+}
+
+/// Answers, whatever the status.
+pub(crate) fn send(
+    context: &mut Context,
+    client: &Client,
+    status: u16,
+    body: Vec<u8>,
+    mut edits: HeaderEdits,
+) {
+    let outcome = &mut context.outcome;
+    outcome.status = status;
+    outcome.source = Source::Server;
+    outcome.response_bytes = body.len() as u64;
+    if !body.is_empty() {
+        edits.set("content-type", "application/json");
+    }
+    if let Some(origin) = &client.origin {
+        cors::allow(&mut edits, origin);
+    }
+    if let Some(request_id) = &client.request_id {
+        edits.set("x-request-id", request_id);
+    }
+    let details = format!("meseta_{}", outcome.error.unwrap_or("answered"));
+    let metadata = wire::request_metadata(&RequestMetadata {
+        listener: &outcome.listener,
+        endpoint: outcome.endpoint,
+        dialect: client.dialect.as_str(),
+        provider: &outcome.provider,
+        model: &outcome.model,
+        requested_model: &outcome.requested_model,
+        stream: outcome.stream,
+    });
+    let message = wire::immediate(status, edits, body, &details, Some(metadata));
+    context.outbox.message(message);
+}

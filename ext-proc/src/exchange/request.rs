@@ -1,0 +1,405 @@
+//! The request: which endpoint, which model, which provider, and what goes upstream.
+//!
+//! Owns everything up to the moment at which the request goes on, or is answered here.
+
+use bytes::{Bytes, BytesMut};
+use hermesllm::dialect::Dialect;
+use hermesllm::endpoint::{self, Endpoint, RouteError};
+use hermesllm::error::{ApiError, ErrorCode};
+use hermesllm::models::{self, ModelCard};
+use hermesllm::request::{ProviderRequest, RequestEdits};
+use meseta_config::{ResolveError, Target};
+use meseta_proto::{headers, RequestMetadata};
+
+use super::credentials::{self, PRIVATE};
+use super::reply::{self, Client};
+use super::Context;
+use crate::cors::{self, Verdict};
+use crate::head::RequestHead;
+use crate::spans::ExchangeSpan;
+use crate::wire::{self, Direction, HeaderEdits};
+
+/// A request whose body is coming in.
+#[derive(Debug)]
+pub(crate) struct Collecting {
+    head: RequestHead,
+    client: Client,
+    body: Body,
+}
+
+/// A request that has gone upstream.
+#[derive(Debug)]
+pub(crate) struct Forwarded {
+    pub(crate) client: Client,
+    /// The model that serves, as `provider/model`.
+    pub(crate) model: String,
+    /// We asked for usage on the client's behalf and have to take it out again.
+    pub(crate) strip_usage: bool,
+    /// Prompt tokens, estimated from the size of the prompt.
+    pub(crate) estimated_input: u64,
+}
+
+/// The bytes of a body that came in; one chunk is kept as it is.
+#[derive(Debug, Default)]
+struct Body {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Body {
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    fn push(&mut self, chunk: Vec<u8>, expected: usize) {
+        if self.len() == 0 {
+            self.first = chunk.into();
+            return;
+        }
+        if !self.first.is_empty() {
+            self.all
+                .reserve(expected.max(self.first.len() + chunk.len()));
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&chunk);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
+        }
+    }
+}
+
+/// Looks at the headers of a request. `None`: it needs no more than them and has been answered.
+pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Collecting>> {
+    let outcome = &mut context.outcome;
+    outcome.request_id = head.request_id.clone().unwrap_or_default();
+    outcome.span = ExchangeSpan::start(&head);
+
+    let fallback = Client {
+        endpoint: Endpoint::Models,
+        dialect: if head.anthropic_client {
+            Dialect::Anthropic
+        } else {
+            Dialect::OpenAi
+        },
+        origin: None,
+        request_id: head.request_id.clone(),
+    };
+    let verdict = context.listener().map_or(Verdict::NotABrowser, |listener| {
+        cors::judge(&listener.cors, head.origin.as_deref())
+    });
+    if head.method == "OPTIONS" {
+        preflight(context, &head, &fallback, verdict);
+        return None;
+    }
+    let route = match endpoint::route(&head.method, &head.path, head.anthropic_client) {
+        Ok(route) => route,
+        Err(error) => {
+            reply::no_route(context, &error, fallback);
+            return None;
+        }
+    };
+    let client = Client {
+        endpoint: route.endpoint,
+        dialect: route.dialect,
+        origin: verdict.allowed().map(str::to_owned),
+        request_id: head.request_id.clone(),
+    };
+    context.outcome.endpoint = client.endpoint.as_str();
+    if verdict == Verdict::Refused {
+        reply::refuse(context, &client, &foreign_origin());
+        return None;
+    }
+    match route.endpoint {
+        Endpoint::Health => {
+            let body = br#"{"status":"ok"}"#.to_vec();
+            reply::answer(context, &client, Ok(body));
+            None
+        }
+        Endpoint::Models => {
+            let listed = context.config.models();
+            let cards: Vec<_> = listed.iter().map(card).collect();
+            let body = models::model_list(client.dialect, &cards, route.query);
+            reply::answer(context, &client, body);
+            None
+        }
+        Endpoint::Model => {
+            let wanted = route.model_id.unwrap_or_default();
+            let listed = context.config.models();
+            let body = listed
+                .iter()
+                .find(|model| model.id == wanted)
+                .map(|model| models::model_info(client.dialect, &card(model)))
+                .ok_or_else(|| unknown_model(&wanted, &[]));
+            reply::answer(context, &client, body);
+            None
+        }
+        _ => match check_body_headers(context, &head) {
+            Ok(()) => Some(Box::new(Collecting {
+                head,
+                client,
+                body: Body::default(),
+            })),
+            Err(error) => {
+                reply::refuse(context, &client, &error);
+                None
+            }
+        },
+    }
+}
+
+impl Collecting {
+    /// Takes a piece of the body.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PayloadTooLarge`] when the body grows past the limit.
+    pub(crate) fn push(&mut self, context: &mut Context, chunk: Vec<u8>) -> Result<(), ApiError> {
+        let limit = context.config.server.max_request_bytes;
+        if self.body.len().saturating_add(chunk.len()) > limit {
+            return Err(too_large(limit));
+        }
+        context.outcome.request_bytes += chunk.len() as u64;
+        let expected = self.head.content_length.unwrap_or(0).min(limit as u64);
+        self.body
+            .push(chunk, usize::try_from(expected).unwrap_or(limit));
+        Ok(())
+    }
+
+    /// Answers with an error.
+    pub(crate) fn refuse(&self, context: &mut Context, error: &ApiError) {
+        reply::refuse(context, &self.client, error);
+    }
+
+    /// What is known of a request that never went on.
+    pub(crate) fn not_forwarded(self) -> Forwarded {
+        Forwarded {
+            client: self.client,
+            model: String::new(),
+            strip_usage: false,
+            estimated_input: 0,
+        }
+    }
+
+    /// Decides, and sends the request on or answers it. `None`: answered.
+    pub(crate) fn forward(self, context: &mut Context, trailers: bool) -> Option<Box<Forwarded>> {
+        let Self { head, client, body } = self;
+        match decide(context, &head, &client, body.into_bytes(), trailers) {
+            Ok(forwarded) => Some(Box::new(forwarded)),
+            Err(error) => {
+                reply::refuse(context, &client, &error);
+                None
+            }
+        }
+    }
+}
+
+/// Everything between a complete request and its way upstream.
+fn decide(
+    context: &mut Context,
+    head: &RequestHead,
+    client: &Client,
+    body: Bytes,
+    trailers: bool,
+) -> Result<Forwarded, ApiError> {
+    let config = context.config.clone();
+    let request = ProviderRequest::parse(client.endpoint, body)?;
+    let requested = request.model();
+    context.outcome.requested_model = requested.unwrap_or_default().to_owned();
+    context.outcome.stream = request.stream();
+    let target = config.resolve(requested).map_err(|error| match error {
+        ResolveError::Missing => ApiError::new(
+            ErrorCode::MissingModel,
+            "the request names no model and no default is configured",
+        )
+        .with_param("model"),
+        ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
+    })?;
+    let provider = target.provider;
+    context.outcome.provider.clone_from(&provider.name);
+    context.outcome.model.clone_from(&target.id);
+
+    let mut edits = HeaderEdits::default();
+    for name in PRIVATE {
+        edits.remove(name);
+    }
+    let path = upstream_path(&target, head, client, &mut edits)?;
+
+    let ask_usage = request.stream() && !request.include_usage() && provider.entry().stream_usage;
+    let edited = request.edit(&RequestEdits {
+        model: Some(&target.model),
+        ask_usage,
+    });
+    edits
+        .set(":path", path)
+        .set(":authority", &provider.authority)
+        .set(":scheme", provider.scheme.as_str())
+        .set(headers::CLUSTER, &provider.cluster)
+        .set("content-length", edited.len().to_string())
+        // Answers are read event by event: compression would only be undone again.
+        .set("accept-encoding", "identity");
+    for (name, value) in &provider.entry().headers {
+        edits.set_if_absent(name, value);
+    }
+    for (name, value) in &provider.headers {
+        edits.set(name, value);
+    }
+    for (name, value) in context.outcome.span.propagate() {
+        edits.set(&name, value);
+    }
+
+    let metadata = wire::request_metadata(&RequestMetadata {
+        listener: &context.outcome.listener,
+        endpoint: client.endpoint.as_str(),
+        dialect: client.dialect.as_str(),
+        provider: &provider.name,
+        model: &target.id,
+        requested_model: requested.unwrap_or_default(),
+        stream: request.stream(),
+    });
+    let asks = matches!(
+        client.endpoint,
+        Endpoint::ChatCompletions | Endpoint::Completions
+    );
+    let forwarded = Forwarded {
+        client: client.clone(),
+        model: target.id.clone(),
+        strip_usage: ask_usage && asks,
+        estimated_input: (request.prompt_bytes() as u64).div_ceil(4),
+    };
+    let outbox = &mut context.outbox;
+    outbox.message(wire::headers(Direction::Request, edits, Some(metadata)));
+    outbox.body(Direction::Request, edited.into_segments(), !trailers, None);
+    if trailers {
+        outbox.message(wire::trailers(Direction::Request, None));
+    }
+    Ok(forwarded)
+}
+
+/// The path at the provider, with the client's query string and, where the provider wants it
+/// there, the key.
+fn upstream_path(
+    target: &Target<'_>,
+    head: &RequestHead,
+    client: &Client,
+    edits: &mut HeaderEdits,
+) -> Result<String, ApiError> {
+    let provider = target.provider;
+    let query = head.path.split_once('?').map(|(_, query)| query);
+    let mut path = provider
+        .entry()
+        .path(client.endpoint, &provider.path_prefix, &target.model, query)
+        .ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::UnsupportedApi,
+                format!(
+                    "provider `{}` does not serve the {} API",
+                    provider.name,
+                    client.endpoint.as_str()
+                ),
+            )
+            .with_param("model")
+        })?;
+    if let Some(key) = credentials::apply(provider, client.endpoint, head, edits)? {
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path.push_str(&key);
+    }
+    Ok(path)
+}
+
+/// Refuses by the headers alone what no body could mend.
+fn check_body_headers(context: &Context, head: &RequestHead) -> Result<(), ApiError> {
+    let limit = context.config.server.max_request_bytes;
+    if head.end_of_stream {
+        return Err(ApiError::new(
+            ErrorCode::InvalidJson,
+            "the request has no body",
+        ));
+    }
+    if let Some(content_type) = &head.content_type {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let json = essence.eq_ignore_ascii_case("application/json")
+            || essence.to_ascii_lowercase().ends_with("+json");
+        if !json {
+            return Err(ApiError::new(
+                ErrorCode::UnsupportedMediaType,
+                "the content type has to be application/json",
+            ));
+        }
+    }
+    if let Some(encoding) = &head.content_encoding {
+        if !encoding.eq_ignore_ascii_case("identity") {
+            return Err(ApiError::new(
+                ErrorCode::UnsupportedMediaType,
+                "request bodies must not be compressed",
+            ));
+        }
+    }
+    if head
+        .content_length
+        .is_some_and(|length| length > limit as u64)
+    {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+/// CORS preflight, or the plain question which methods there are.
+fn preflight(context: &mut Context, head: &RequestHead, client: &Client, verdict: Verdict<'_>) {
+    let Some(methods) = endpoint::allowed_methods(&head.path) else {
+        let error = RouteError::NotFound {
+            dialect: client.dialect,
+        };
+        return reply::no_route(context, &error, client.clone());
+    };
+    let mut edits = HeaderEdits::default();
+    edits.set("allow", methods);
+    match verdict {
+        Verdict::Refused => return reply::refuse(context, client, &foreign_origin()),
+        Verdict::Allowed(origin) if head.requested_method.is_some() => {
+            cors::preflight(
+                &mut edits,
+                origin,
+                methods,
+                head.requested_headers.as_deref(),
+            );
+        }
+        Verdict::Allowed(_) | Verdict::NotABrowser => {}
+    }
+    reply::send(context, client, 204, Vec::new(), edits);
+}
+
+fn foreign_origin() -> ApiError {
+    ApiError::new(
+        ErrorCode::Forbidden,
+        "this origin may not use this server from a browser",
+    )
+}
+
+fn card(model: &meseta_config::ListedModel) -> ModelCard<'_> {
+    ModelCard {
+        id: &model.id,
+        owned_by: &model.owned_by,
+        display_name: &model.id,
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(
+        ErrorCode::PayloadTooLarge,
+        format!("the request is larger than {limit} bytes"),
+    )
+}
+
+fn unknown_model(model: &str, near: &[String]) -> ApiError {
+    let mut message = format!("model `{model}` is not configured");
+    if !near.is_empty() {
+        message.push_str("; did you mean ");
+        message.push_str(&near.join(" or "));
+        message.push('?');
+    }
+    ApiError::new(ErrorCode::ModelNotFound, message).with_param("model")
+}

@@ -1,0 +1,210 @@
+//! What is read from the headers of a request and of an answer.
+//!
+//! Owns the picking of the few headers that decide something; all others stay in Envoy and go on
+//! untouched. Credentials that a client sent are kept only to be passed on, and never printed.
+
+use std::fmt;
+
+use envoy_types::pb::envoy::service::ext_proc::v3::HttpHeaders;
+
+/// A credential that a client sent. Its value never shows in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credential(String);
+
+impl Credential {
+    /// The secret itself, to be put on a request.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The headers of a request that decide something.
+#[derive(Debug, Default)]
+pub(crate) struct RequestHead {
+    pub(crate) method: String,
+    /// Path and query, as the client sent them.
+    pub(crate) path: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
+    pub(crate) content_length: Option<u64>,
+    pub(crate) origin: Option<String>,
+    pub(crate) requested_method: Option<String>,
+    pub(crate) requested_headers: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) tracestate: Option<String>,
+    /// The client's token: `authorization` without its scheme, else `x-api-key`.
+    pub(crate) credential: Option<Credential>,
+    /// Whether the client sent a header that only Anthropic's clients send.
+    pub(crate) anthropic_client: bool,
+    /// No body follows.
+    pub(crate) end_of_stream: bool,
+}
+
+impl RequestHead {
+    /// Reads the headers that matter; values that are no text count as absent.
+    pub(crate) fn read(headers: HttpHeaders) -> Self {
+        let mut head = Self {
+            end_of_stream: headers.end_of_stream,
+            ..Self::default()
+        };
+        let mut api_key = None;
+        for (key, value) in pairs(headers) {
+            match key.as_str() {
+                ":method" => head.method = value,
+                ":path" => head.path = value,
+                "content-type" => head.content_type = Some(value),
+                "content-encoding" => head.content_encoding = Some(value),
+                "content-length" => head.content_length = value.parse().ok(),
+                "origin" => head.origin = Some(value),
+                "access-control-request-method" => head.requested_method = Some(value),
+                "access-control-request-headers" => head.requested_headers = Some(value),
+                "x-request-id" => head.request_id = Some(value),
+                "traceparent" => head.traceparent = Some(value),
+                "tracestate" => head.tracestate = Some(value),
+                "authorization" => head.credential = bearer(&value),
+                "x-api-key" => {
+                    head.anthropic_client = true;
+                    api_key = token(&value);
+                }
+                "anthropic-version" => head.anthropic_client = true,
+                _ => {}
+            }
+        }
+        if head.credential.is_none() {
+            head.credential = api_key;
+        }
+        head
+    }
+}
+
+/// The headers of an answer that decide something.
+#[derive(Debug, Default)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
+    pub(crate) content_length: Option<u64>,
+    /// The answer has no body.
+    pub(crate) end_of_stream: bool,
+}
+
+impl ResponseHead {
+    /// Reads the headers that matter; an unreadable status is 0.
+    pub(crate) fn read(headers: HttpHeaders) -> Self {
+        let mut head = Self {
+            end_of_stream: headers.end_of_stream,
+            ..Self::default()
+        };
+        for (key, value) in pairs(headers) {
+            match key.as_str() {
+                ":status" => head.status = value.parse().unwrap_or(0),
+                "content-type" => head.content_type = Some(value),
+                "content-encoding" => {
+                    // Repeated fields add up, in order.
+                    match &mut head.content_encoding {
+                        Some(encodings) => {
+                            encodings.push(',');
+                            encodings.push_str(&value);
+                        }
+                        None => head.content_encoding = Some(value),
+                    }
+                }
+                "content-length" => head.content_length = value.parse().ok(),
+                _ => {}
+            }
+        }
+        head
+    }
+}
+
+fn pairs(headers: HttpHeaders) -> impl Iterator<Item = (String, String)> {
+    headers
+        .headers
+        .unwrap_or_default()
+        .headers
+        .into_iter()
+        .filter_map(|header| {
+            let value = if header.raw_value.is_empty() {
+                header.value
+            } else {
+                String::from_utf8(header.raw_value).ok()?
+            };
+            Some((header.key, value))
+        })
+}
+
+/// The token of an `authorization` header: after `Bearer`, or the whole value when it names no
+/// scheme. Other schemes are no token of ours.
+fn bearer(value: &str) -> Option<Credential> {
+    match value.trim().split_once(' ') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => token(rest),
+        Some(_) => None,
+        None => token(value),
+    }
+}
+
+fn token(value: &str) -> Option<Credential> {
+    let value = value.trim();
+    (!value.is_empty()).then(|| Credential(value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+
+    fn headers(pairs: &[(&str, &str)]) -> HttpHeaders {
+        HttpHeaders {
+            headers: Some(HeaderMap {
+                headers: pairs
+                    .iter()
+                    .map(|(key, value)| HeaderValue {
+                        key: (*key).to_owned(),
+                        value: String::new(),
+                        raw_value: value.as_bytes().to_vec(),
+                    })
+                    .collect(),
+            }),
+            ..HttpHeaders::default()
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_wins_over_an_api_key_and_neither_is_printed() {
+        let head = RequestHead::read(headers(&[
+            ("x-api-key", "key-two"),
+            ("authorization", "bearer key-one"),
+        ]));
+        assert_eq!(
+            head.credential.as_ref().map(Credential::expose),
+            Some("key-one")
+        );
+        assert!(head.anthropic_client);
+        let printed = format!("{head:?}");
+        assert!(!printed.contains("key-one") && !printed.contains("key-two"));
+    }
+
+    #[test]
+    fn another_authorization_scheme_is_no_token() {
+        let head = RequestHead::read(headers(&[("authorization", "Basic dTpw")]));
+        assert_eq!(head.credential, None);
+    }
+
+    #[test]
+    fn repeated_content_encodings_add_up_in_order() {
+        let head = ResponseHead::read(headers(&[
+            (":status", "200"),
+            ("content-encoding", "gzip"),
+            ("content-encoding", "br"),
+        ]));
+        assert_eq!(head.content_encoding.as_deref(), Some("gzip,br"));
+        assert_eq!(head.status, 200);
+    }
+}

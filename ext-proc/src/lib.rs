@@ -1,0 +1,26 @@
+//! The ext_proc server: one gRPC stream per HTTP exchange, from Envoy and back.
+//!
+//! What is where: [`serve`] runs the process; `service` drives streams; `exchange` is the state
+//! machine of one exchange, with a room for each half; `wire` builds messages; `decode` undoes
+//! content encodings; `outcome` is the account of an exchange, which feeds the log line, `metrics`
+//! and `spans`; `admin` is the operators' port.
+//!
+//! Nothing on the path of a request may panic; what does all the same ends its own stream with an
+//! error status and no other.
+
+mod admin;
+mod cors;
+mod decode;
+mod exchange;
+mod head;
+mod listen;
+mod metrics;
+mod outcome;
+mod server;
+mod service;
+mod spans;
+mod telemetry;
+mod wire;
+
+pub use server::{serve, ServeError, ServeOptions};
+pub use telemetry::LOG_VARIABLE;

@@ -1,0 +1,247 @@
+//! Prometheus metrics of the server.
+//!
+//! Owns every metric and its labels. Label sets are closed: values come from enums, from the
+//! configuration, or through [`Metrics::model_label`], which caps how many it lets in and counts
+//! what it turns away. Nothing that a client sends becomes a label without passing that cap.
+
+use std::collections::HashSet;
+use std::sync::RwLock;
+
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// How many different models get a label of their own.
+const MAX_MODELS: usize = 500;
+/// The label of all models beyond the cap.
+const OTHER: &str = "other";
+
+/// A fixed set of label names with their values.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+        pub(crate) struct $name {
+            $(pub(crate) $field: String,)+
+        }
+    };
+}
+
+labels!(
+    /// One finished exchange.
+    ExchangeLabels { listener, endpoint, provider, model, status_class, ending }
+);
+labels!(
+    /// Where time went.
+    TargetLabels { endpoint, provider, model }
+);
+labels!(
+    /// Tokens by kind: `input`, `output`, `cached`, `cache_write`, `reasoning`.
+    TokenLabels { provider, model, kind }
+);
+
+/// A single label called `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Reason(pub(crate) &'static str);
+
+impl EncodeLabelSet for Reason {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("reason", self.0)].encode(encoder)
+    }
+}
+
+/// A single label called `phase`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Phase(pub(crate) &'static str);
+
+impl EncodeLabelSet for Phase {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("phase", self.0)].encode(encoder)
+    }
+}
+
+/// All metrics, and the registry that prints them.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    models: RwLock<HashSet<String>>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) exchanges: Family<ExchangeLabels, Counter>,
+    pub(crate) errors: Family<Reason, Counter>,
+    pub(crate) violations: Family<Reason, Counter>,
+    pub(crate) aborted: Family<Phase, Counter>,
+    pub(crate) duration: Family<TargetLabels, Histogram>,
+    pub(crate) first_token: Family<TargetLabels, Histogram>,
+    pub(crate) overhead: Family<Phase, Histogram>,
+    pub(crate) tokens: Family<TokenLabels, Counter>,
+    pub(crate) usage_estimated: Counter,
+    pub(crate) models_not_labelled: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("meseta");
+        let in_flight = Gauge::default();
+        registry.register(
+            "exchanges_in_flight",
+            "Exchanges being served",
+            in_flight.clone(),
+        );
+        let exchanges = Family::default();
+        registry.register("exchanges", "Exchanges that have ended", exchanges.clone());
+        let errors = Family::default();
+        registry.register(
+            "errors",
+            "Errors answered by the server itself, by reason",
+            errors.clone(),
+        );
+        let violations = Family::default();
+        registry.register(
+            "protocol_violations",
+            "ext_proc streams ended with an error, by reason",
+            violations.clone(),
+        );
+        let aborted = Family::default();
+        registry.register(
+            "exchanges_aborted",
+            "Exchanges that client, upstream or Envoy broke off, by phase",
+            aborted.clone(),
+        );
+        let duration = Family::<TargetLabels, Histogram>::new_with_constructor(seconds);
+        registry.register_with_unit(
+            "exchange_duration",
+            "From request headers to the end of the answer",
+            Unit::Seconds,
+            duration.clone(),
+        );
+        let first_token = Family::<TargetLabels, Histogram>::new_with_constructor(seconds);
+        registry.register_with_unit(
+            "first_token",
+            "From request headers to the first content of a streamed answer",
+            Unit::Seconds,
+            first_token.clone(),
+        );
+        let overhead = Family::<Phase, Histogram>::new_with_constructor(micros);
+        registry.register_with_unit(
+            "overhead",
+            "Time spent in the server itself, per exchange, by phase",
+            Unit::Seconds,
+            overhead.clone(),
+        );
+        let tokens = Family::default();
+        registry.register("tokens", "Tokens used, by kind", tokens.clone());
+        let usage_estimated = Counter::default();
+        registry.register(
+            "usage_estimated",
+            "Answers whose provider reported no usage",
+            usage_estimated.clone(),
+        );
+        let models_not_labelled = Counter::default();
+        registry.register(
+            "models_not_labelled",
+            "Exchanges counted under the model label `other` because too many models were seen",
+            models_not_labelled.clone(),
+        );
+        let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
+        registry.register("build_info", "The version that runs", build.clone());
+        build
+            .get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))])
+            .set(1);
+        Self {
+            registry,
+            models: RwLock::default(),
+            in_flight,
+            exchanges,
+            errors,
+            violations,
+            aborted,
+            duration,
+            first_token,
+            overhead,
+            tokens,
+            usage_estimated,
+            models_not_labelled,
+        }
+    }
+
+    /// The label for a model: itself, or `other` once the cap is reached.
+    pub(crate) fn model_label(&self, model: &str) -> String {
+        if model.is_empty() {
+            return String::new();
+        }
+        let known = self
+            .models
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .contains(model);
+        if !known {
+            let mut models = self
+                .models
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if models.len() >= MAX_MODELS {
+                self.models_not_labelled.inc();
+                return OTHER.to_owned();
+            }
+            models.insert(model.to_owned());
+        }
+        model.to_owned()
+    }
+
+    /// The text that Prometheus scrapes (OpenMetrics).
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Buckets for what takes as long as a model does.
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+        600.0,
+    ])
+}
+
+/// Buckets for our own work.
+fn micros() -> Histogram {
+    Histogram::new([
+        5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_beyond_the_cap_share_one_label_and_are_counted() {
+        let metrics = Metrics::new();
+        for n in 0..MAX_MODELS {
+            assert_eq!(metrics.model_label(&format!("p/m{n}")), format!("p/m{n}"));
+        }
+        assert_eq!(metrics.model_label("p/one-more"), OTHER);
+        assert_eq!(metrics.model_label("p/m0"), "p/m0");
+        assert_eq!(metrics.models_not_labelled.get(), 1);
+    }
+
+    #[test]
+    fn the_scrape_names_every_metric_once() {
+        let metrics = Metrics::new();
+        metrics
+            .errors
+            .get_or_create(&Reason("model_not_found"))
+            .inc();
+        let text = metrics.render().unwrap();
+        assert!(text.contains("meseta_errors_total{reason=\"model_not_found\"} 1"));
+        assert!(text.contains("meseta_build_info{version="));
+        assert_eq!(
+            text.matches("# TYPE meseta_exchanges_in_flight ").count(),
+            1
+        );
+    }
+}

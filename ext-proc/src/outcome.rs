@@ -1,0 +1,326 @@
+//! What an exchange came to.
+//!
+//! Owns the one value that feeds the exchange's log line, its metrics and its span, so that the
+//! three cannot disagree. It is filled in as the exchange goes on and reported exactly once,
+//! whatever way the exchange ends. It never holds a body, a prompt, a credential or a query string.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hermesllm::usage::Usage;
+
+use crate::metrics::{ExchangeLabels, Metrics, Phase, Reason, TargetLabels, TokenLabels};
+use crate::spans::ExchangeSpan;
+
+/// Who produced the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Source {
+    /// Nobody yet.
+    #[default]
+    None,
+    /// This server.
+    Server,
+    /// The provider.
+    Provider,
+    /// Envoy itself or another filter of its chain.
+    Envoy,
+}
+
+impl Source {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Server => "meseta",
+            Self::Provider => "provider",
+            Self::Envoy => "envoy",
+        }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The answer went out whole.
+    Complete,
+    /// The upstream's answer stopped before its end, and the client was told so.
+    Truncated,
+    /// Client, upstream or Envoy broke the exchange off.
+    Aborted,
+    /// This server broke it off: a protocol violation, a defect, the end of draining.
+    Failed,
+}
+
+impl Ending {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Truncated => "truncated",
+            Self::Aborted => "aborted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The half in which time was spent, or an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stage {
+    /// Before the request has gone on.
+    #[default]
+    Request,
+    /// Waiting for the answer's headers.
+    Waiting,
+    /// While the answer runs.
+    Response,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Waiting => "waiting",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// An exchange as it is accounted for.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    reported: bool,
+    pub(crate) span: ExchangeSpan,
+    pub(crate) listener: Arc<str>,
+    pub(crate) request_id: String,
+    pub(crate) endpoint: &'static str,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) requested_model: String,
+    pub(crate) status: u16,
+    pub(crate) source: Source,
+    pub(crate) stream: bool,
+    pub(crate) stage: Stage,
+    pub(crate) error: Option<&'static str>,
+    /// Envoy's own word on an answer that it gave itself.
+    pub(crate) code_details: Option<String>,
+    pub(crate) usage: Usage,
+    pub(crate) usage_estimated: bool,
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) response_id: Option<String>,
+    pub(crate) response_model: Option<String>,
+    pub(crate) first_token: Option<Duration>,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) overhead_request: Duration,
+    pub(crate) overhead_response: Duration,
+}
+
+impl Outcome {
+    /// Starts the account of an exchange.
+    pub(crate) fn start(metrics: Arc<Metrics>, listener: Arc<str>) -> Self {
+        metrics.in_flight.inc();
+        Self {
+            metrics,
+            started: Instant::now(),
+            reported: false,
+            span: ExchangeSpan::none(),
+            listener,
+            request_id: String::new(),
+            endpoint: "",
+            provider: String::new(),
+            model: String::new(),
+            requested_model: String::new(),
+            status: 0,
+            source: Source::None,
+            stream: false,
+            stage: Stage::Request,
+            error: None,
+            code_details: None,
+            usage: Usage::default(),
+            usage_estimated: false,
+            finish_reason: None,
+            response_id: None,
+            response_model: None,
+            first_token: None,
+            request_bytes: 0,
+            response_bytes: 0,
+            overhead_request: Duration::ZERO,
+            overhead_response: Duration::ZERO,
+        }
+    }
+
+    /// Adds time that the server itself took.
+    pub(crate) fn spent(&mut self, time: Duration) {
+        match self.stage {
+            Stage::Request | Stage::Waiting => self.overhead_request += time,
+            Stage::Response => self.overhead_response += time,
+        }
+    }
+
+    /// Marks the first content of the answer, once.
+    pub(crate) fn content_started(&mut self) {
+        if self.first_token.is_none() {
+            self.first_token = Some(self.started.elapsed());
+        }
+    }
+
+    /// Writes log line, metrics and span. The second call and all after it do nothing.
+    pub(crate) fn report(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.reported, true) {
+            return;
+        }
+        let total = self.started.elapsed();
+        let overhead = self.overhead_request + self.overhead_response;
+        self.record_metrics(ending, total);
+        self.span.end(self, ending.as_str());
+        tracing::info!(
+            target: "meseta::exchange",
+            request_id = self.request_id,
+            trace_id = self.span.trace_id(),
+            listener = &*self.listener,
+            endpoint = self.endpoint,
+            provider = self.provider,
+            model = self.model,
+            requested_model = self.requested_model,
+            status = self.status,
+            answered_by = self.source.as_str(),
+            ending = ending.as_str(),
+            stage = self.stage.as_str(),
+            error = self.error,
+            code_details = self.code_details,
+            stream = self.stream,
+            finish_reason = self.finish_reason,
+            input_tokens = self.usage.input,
+            output_tokens = self.usage.output,
+            cached_tokens = self.usage.cached,
+            reasoning_tokens = self.usage.reasoning,
+            usage_estimated = self.usage_estimated,
+            request_bytes = self.request_bytes,
+            response_bytes = self.response_bytes,
+            first_token_ms = self.first_token.map(millis),
+            total_ms = millis(total),
+            overhead_us = micros(overhead),
+            "exchange"
+        );
+    }
+
+    fn record_metrics(&self, ending: Ending, total: Duration) {
+        let metrics = &self.metrics;
+        metrics.in_flight.dec();
+        let model = metrics.model_label(&self.model);
+        metrics
+            .exchanges
+            .get_or_create(&ExchangeLabels {
+                listener: self.listener.to_string(),
+                endpoint: self.endpoint.to_owned(),
+                provider: self.provider.clone(),
+                model: model.clone(),
+                status_class: status_class(self.status).to_owned(),
+                ending: ending.as_str().to_owned(),
+            })
+            .inc();
+        if let Some(reason) = self.error {
+            metrics.errors.get_or_create(&Reason(reason)).inc();
+        }
+        if ending == Ending::Aborted {
+            let phase = Phase(self.stage.as_str());
+            metrics.aborted.get_or_create(&phase).inc();
+        }
+        if self.source != Source::Provider {
+            return;
+        }
+        let overhead = &metrics.overhead;
+        overhead
+            .get_or_create(&Phase(Stage::Request.as_str()))
+            .observe(self.overhead_request.as_secs_f64());
+        overhead
+            .get_or_create(&Phase(Stage::Response.as_str()))
+            .observe(self.overhead_response.as_secs_f64());
+        let target = TargetLabels {
+            endpoint: self.endpoint.to_owned(),
+            provider: self.provider.clone(),
+            model: model.clone(),
+        };
+        metrics
+            .duration
+            .get_or_create(&target)
+            .observe(total.as_secs_f64());
+        if let (true, Some(first_token)) = (self.stream, self.first_token) {
+            metrics
+                .first_token
+                .get_or_create(&target)
+                .observe(first_token.as_secs_f64());
+        }
+        if self.usage_estimated {
+            metrics.usage_estimated.inc();
+        }
+        for (kind, count) in [
+            ("input", self.usage.input),
+            ("output", self.usage.output),
+            ("cached", self.usage.cached),
+            ("cache_write", self.usage.cache_write),
+            ("reasoning", self.usage.reasoning),
+        ] {
+            if count > 0 {
+                metrics
+                    .tokens
+                    .get_or_create(&TokenLabels {
+                        provider: self.provider.clone(),
+                        model: model.clone(),
+                        kind: kind.to_owned(),
+                    })
+                    .inc_by(count);
+            }
+        }
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        // Whoever dropped the exchange without an ending lost it: nothing goes unreported.
+        self.report(Ending::Aborted);
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "none",
+    }
+}
+
+/// Milliseconds with microsecond precision, for people to read.
+fn millis(time: Duration) -> f64 {
+    micros(time) as f64 / 1000.0
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_is_reported_once_even_when_it_is_only_dropped() {
+        let metrics = Arc::new(Metrics::new());
+        let outcome = Outcome::start(Arc::clone(&metrics), "model".into());
+        assert_eq!(metrics.in_flight.get(), 1);
+        drop(outcome);
+        assert_eq!(metrics.in_flight.get(), 0);
+        let phase = Phase("request");
+        assert_eq!(metrics.aborted.get_or_create(&phase).get(), 1);
+
+        let mut outcome = Outcome::start(Arc::clone(&metrics), "model".into());
+        outcome.report(Ending::Complete);
+        outcome.report(Ending::Failed);
+        drop(outcome);
+        assert_eq!(metrics.in_flight.get(), 0);
+        assert_eq!(metrics.aborted.get_or_create(&phase).get(), 1);
+    }
+}

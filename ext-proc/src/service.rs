@@ -1,0 +1,226 @@
+//! The gRPC service: streams in, streams out.
+//!
+//! Owns what drives an exchange. Each stream polls its own state machine in place, so that a
+//! message is taken from Envoy only when Envoy has taken all answers to the one before: there is
+//! no queue between, and back-pressure reaches from one side to the other.
+//!
+//! Invariant: a stream ends with OK only after its exchange is complete. Every other end (a
+//! protocol violation, a panic, a stream that Envoy half-closed too early, the end of draining) is
+//! an error status, because after OK Envoy would let the unmodified request go on.
+
+use std::future::Future as _;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{ready, Context, Poll};
+
+use arc_swap::ArcSwap;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use meseta_config::Config;
+use tokio_stream::Stream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::exchange::{Exchange, ExchangeError};
+use crate::metrics::{Metrics, Reason};
+
+/// What all exchanges share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: ArcSwap<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Counts the exchanges that run; draining waits for it.
+    pub(crate) running: TaskTracker,
+    /// Fires when the time for draining is over.
+    pub(crate) cut_off: CancellationToken,
+}
+
+/// The ext_proc service.
+#[derive(Debug, Clone)]
+pub(crate) struct Processor {
+    shared: Arc<Shared>,
+}
+
+impl Processor {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The listener that the filter's configuration names; one that is alone need not be named.
+    fn listener(config: &Config, named: Option<&str>) -> Result<usize, ExchangeError> {
+        match named {
+            Some(name) => config.listeners.iter().position(|l| l.name == name),
+            None => (config.listeners.len() == 1).then_some(0),
+        }
+        .ok_or(ExchangeError::Listener)
+    }
+}
+
+#[tonic::async_trait]
+impl ExternalProcessor for Processor {
+    type ProcessStream = ExchangeStream<Streaming<ProcessingRequest>, Exchange>;
+
+    async fn process(
+        &self,
+        request: Request<Streaming<ProcessingRequest>>,
+    ) -> Result<Response<Self::ProcessStream>, Status> {
+        let shared = &self.shared;
+        let config = shared.config.load_full();
+        let named = request
+            .metadata()
+            .get(meseta_proto::LISTENER_KEY)
+            .and_then(|value| value.to_str().ok());
+        let listener = Self::listener(&config, named).map_err(|error| refused(shared, &error))?;
+        let exchange = Exchange::new(config, listener, Arc::clone(&shared.metrics));
+        Ok(Response::new(ExchangeStream::new(
+            request.into_inner(),
+            exchange,
+            Arc::clone(shared),
+        )))
+    }
+}
+
+/// What a stream drives; [`Exchange`] in the server.
+pub(crate) trait Machine: Unpin {
+    /// Takes a message.
+    fn receive(&mut self, message: ProcessingRequest) -> Result<(), ExchangeError>;
+    /// The next answer, if one is ready.
+    fn next_answer(&mut self) -> Option<ProcessingResponse>;
+    /// Whether the stream may end with OK.
+    fn is_complete(&self) -> bool;
+    /// The other side broke off.
+    fn abort(&mut self);
+    /// We break off.
+    fn fail(&mut self, error: &ExchangeError);
+}
+
+impl Machine for Exchange {
+    fn receive(&mut self, message: ProcessingRequest) -> Result<(), ExchangeError> {
+        Self::receive(self, message)
+    }
+
+    fn next_answer(&mut self) -> Option<ProcessingResponse> {
+        Self::next_answer(self)
+    }
+
+    fn is_complete(&self) -> bool {
+        Self::is_complete(self)
+    }
+
+    fn abort(&mut self) {
+        Self::abort(self);
+    }
+
+    fn fail(&mut self, error: &ExchangeError) {
+        Self::fail(self, error);
+    }
+}
+
+/// The answers of one exchange, driven by what comes in.
+#[derive(Debug)]
+pub(crate) struct ExchangeStream<S, M: Machine> {
+    inbound: S,
+    machine: M,
+    shared: Arc<Shared>,
+    cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
+    finished: bool,
+    _running: TaskTrackerToken,
+}
+
+impl<S, M: Machine> ExchangeStream<S, M> {
+    pub(crate) fn new(inbound: S, machine: M, shared: Arc<Shared>) -> Self {
+        let running = shared.running.token();
+        let cut_off = Box::pin(shared.cut_off.clone().cancelled_owned());
+        Self {
+            inbound,
+            machine,
+            shared,
+            cut_off,
+            finished: false,
+            _running: running,
+        }
+    }
+
+    fn fail(&mut self, error: &ExchangeError) -> Status {
+        self.finished = true;
+        self.machine.fail(error);
+        refused(&self.shared, error)
+    }
+}
+
+impl<S, M> Stream for ExchangeStream<S, M>
+where
+    S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
+    M: Machine,
+{
+    type Item = Result<ProcessingResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if this.finished {
+                return Poll::Ready(None);
+            }
+            // A panic must not look like an end: without a trailer of ours it might be taken for one.
+            let answer = catch_unwind(AssertUnwindSafe(|| this.machine.next_answer()));
+            match answer {
+                Ok(Some(answer)) => return Poll::Ready(Some(Ok(answer))),
+                Ok(None) => {}
+                Err(_) => return Poll::Ready(Some(Err(this.fail(&ExchangeError::Panicked)))),
+            }
+            if !this.machine.is_complete() && this.cut_off.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(this.fail(&ExchangeError::DrainTimeout))));
+            }
+            match ready!(Pin::new(&mut this.inbound).poll_next(cx)) {
+                Some(Ok(message)) => {
+                    let received = catch_unwind(AssertUnwindSafe(|| this.machine.receive(message)));
+                    if let Err(error) = received.unwrap_or(Err(ExchangeError::Panicked)) {
+                        return Poll::Ready(Some(Err(this.fail(&error))));
+                    }
+                }
+                None if this.machine.is_complete() => {
+                    this.finished = true;
+                    return Poll::Ready(None);
+                }
+                None => {
+                    this.finished = true;
+                    this.machine.abort();
+                    return Poll::Ready(Some(Err(ExchangeError::StreamEnded.status())));
+                }
+                Some(Err(status)) => {
+                    // Envoy reset the stream: client or upstream is gone.
+                    this.finished = true;
+                    this.machine.abort();
+                    return Poll::Ready(Some(Err(status)));
+                }
+            }
+        }
+    }
+}
+
+impl<S, M: Machine> Drop for ExchangeStream<S, M> {
+    fn drop(&mut self) {
+        // Envoy went away while we were not being polled for a message.
+        if !self.finished {
+            self.machine.abort();
+        }
+    }
+}
+
+/// Counts and logs a stream that is ended with an error.
+fn refused(shared: &Shared, error: &ExchangeError) -> Status {
+    let reason = error.reason();
+    shared
+        .metrics
+        .violations
+        .get_or_create(&Reason(reason))
+        .inc();
+    tracing::warn!(target: "meseta::stream", reason, "{error}");
+    error.status()
+}
+
+#[cfg(test)]
+mod message_tests;

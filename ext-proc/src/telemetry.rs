@@ -1,0 +1,104 @@
+//! Log output and span export of the process.
+//!
+//! Owns the one global subscriber. Logs go to standard error, as JSON lines or text; spans go out
+//! over OTLP when an endpoint is set, and are never made otherwise.
+
+use std::time::Duration;
+
+use meseta_config::{LogFormat, Tracing};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::Resource;
+use tracing_subscriber::filter::{filter_fn, EnvFilter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::Layer as _;
+
+use crate::spans;
+use crate::ServeError;
+
+/// The environment variable with the log filter, in `tracing`'s syntax.
+pub const LOG_VARIABLE: &str = "MESETA_LOG";
+
+/// How long the last spans may take to go out.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Keeps the exporter, so that it can be flushed.
+#[derive(Debug, Default)]
+pub(crate) struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Sets the process's subscriber. When the process has one already (an embedding program,
+    /// tests), that one stays.
+    ///
+    /// # Errors
+    /// When the OTLP exporter cannot be built.
+    pub(crate) fn start(format: LogFormat, tracing: &Tracing) -> Result<Self, ServeError> {
+        let provider = tracing
+            .otlp_endpoint
+            .as_deref()
+            .map(|endpoint| exporter(endpoint, tracing.sampling))
+            .transpose()?;
+        let spans = provider.as_ref().map(|provider| {
+            spans::enable();
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("meseta"))
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(filter_fn(|metadata| metadata.target() == spans::TARGET))
+        });
+        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| {
+            EnvFilter::new("info,h2=warn,hyper=warn,tonic=warn,opentelemetry=warn")
+        });
+        let events = filter_fn(|metadata| metadata.is_event());
+        let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let output = match format {
+            LogFormat::Json => output
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .boxed(),
+            LogFormat::Text => output.boxed(),
+        };
+        let _ = tracing_subscriber::registry()
+            .with(output.with_filter(filter).with_filter(events))
+            .with(spans)
+            .try_init();
+        Ok(Self { provider })
+    }
+
+    /// Sends what is left. Blocks for at most a few seconds.
+    pub(crate) fn flush(self) {
+        if let Some(provider) = self.provider {
+            if let Err(error) = provider.shutdown_with_timeout(FLUSH) {
+                tracing::warn!(target: "meseta", %error, "spans were lost at shutdown");
+            }
+        }
+    }
+}
+
+fn exporter(endpoint: &str, sampling: f64) -> Result<SdkTracerProvider, ServeError> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(FLUSH)
+        .build()
+        .map_err(|error| ServeError::Telemetry(error.to_string()))?;
+    let resource = Resource::builder()
+        .with_service_name("meseta")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
+            sampling,
+        ))))
+        .build())
+}
