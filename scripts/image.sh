@@ -35,7 +35,7 @@ assemble() {
     # The certificates of those whom the server itself calls, such as a collector of traces.
     install_packages ca-certificates
     groupadd --gid "$id" "$user"
-    useradd --uid "$id" --gid "$id" --no-create-home --home-dir /nonexistent \
+    useradd --key UID_MAX="$id" --uid "$id" --gid "$id" --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin "$user"
     install --mode=0755 "$out/meseta" /usr/local/bin/meseta
     # The configuration is mounted; the socket is shared with Envoy through a volume.
