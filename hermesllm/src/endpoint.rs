@@ -59,6 +59,13 @@ impl Endpoint {
         }
     }
 
+    /// The endpoint of this name ([`as_str`](Self::as_str)).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|endpoint| endpoint.as_str() == name)
+    }
+
     /// The dialect of the endpoint. Model lists exist in both; theirs is OpenAI's unless the
     /// client shows otherwise ([`route`]).
     pub fn dialect(self) -> Dialect {
@@ -187,7 +194,7 @@ fn locate(path: &str) -> Option<(Endpoint, Option<&str>)> {
 }
 
 /// Undoes percent-encoding; what is no valid escape, or no UTF-8 once decoded, stays as it is.
-fn percent_decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
@@ -239,6 +246,14 @@ mod tests {
     }
 
     #[test]
+    fn every_endpoint_is_found_by_its_own_name() {
+        for endpoint in Endpoint::ALL {
+            assert_eq!(Endpoint::named(endpoint.as_str()), Some(endpoint));
+        }
+        assert_eq!(Endpoint::named("chat"), None);
+    }
+
+    #[test]
     fn a_wrong_method_names_the_right_ones() {
         assert_eq!(
             route("HEAD", "/v1/messages", false),
@@ -256,12 +271,11 @@ mod tests {
             ("/v2/chat", false, Dialect::OpenAi),
             ("/v1/messages/batches", false, Dialect::Anthropic),
             ("/", true, Dialect::Anthropic),
-            ("/v1/models/", false, Dialect::OpenAi),
+            ("/v1/models//", false, Dialect::OpenAi),
+            ("", false, Dialect::OpenAi),
         ] {
             let found = route("DELETE", path, anthropic);
-            if path != "/v1/models/" {
-                assert_eq!(found, Err(RouteError::NotFound { dialect }), "{path}");
-            }
+            assert_eq!(found, Err(RouteError::NotFound { dialect }), "{path}");
         }
         assert_eq!(allowed_methods("/nothing"), None);
     }
