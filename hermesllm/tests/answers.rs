@@ -1,6 +1,9 @@
 //! Every recorded answer through the transcoder: its bytes, its usage and its end, against readers that look at the
 //! whole answer at once.
 
+// A test that skips says so where test output is read.
+#![allow(clippy::print_stderr)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -256,7 +259,10 @@ fn naive_usage(recording: &Recording) -> Option<Usage> {
 
 #[test]
 fn every_recorded_answer_passes_unchanged_however_it_is_split() {
-    for (number, recording) in recordings().into_iter().flatten().enumerate() {
+    let Some(recordings) = recordings() else {
+        return;
+    };
+    for (number, recording) in recordings.into_iter().enumerate() {
         for lengths in splits(&recording.body, number as u64) {
             let (out, ..) = pass(recording.options(false), &recording.body, &lengths);
             let out = &out[..out.len().min(recording.body.len())];
@@ -268,7 +274,10 @@ fn every_recorded_answer_passes_unchanged_however_it_is_split() {
 #[test]
 fn usage_is_what_a_reader_of_the_whole_answer_finds_however_it_is_split() {
     let mut reported = 0;
-    for (number, recording) in recordings().into_iter().flatten().enumerate() {
+    let Some(recordings) = recordings() else {
+        return;
+    };
+    for (number, recording) in recordings.into_iter().enumerate() {
         let naive = naive_usage(&recording);
         reported += u32::from(naive.is_some());
         for lengths in splits(&recording.body, number as u64) {
@@ -288,12 +297,15 @@ fn usage_is_what_a_reader_of_the_whole_answer_finds_however_it_is_split() {
             }
         }
     }
-    eprintln!("answers with usage: {reported}");
+    assert!(reported > 400, "only {reported} answers have usage");
 }
 
 #[test]
 fn names_reasons_and_errors_are_those_of_the_answer() {
-    for recording in recordings().into_iter().flatten() {
+    let Some(recordings) = recordings() else {
+        return;
+    };
+    for recording in recordings {
         let (.., transcoder) = pass(
             recording.options(false),
             &recording.body,
@@ -374,7 +386,10 @@ fn is_usage_chunk(block: &str) -> bool {
 #[test]
 fn stripping_leaves_out_the_usage_chunk_and_nothing_else() {
     let mut stripped = 0;
-    for (number, recording) in recordings().into_iter().flatten().enumerate() {
+    let Some(recordings) = recordings() else {
+        return;
+    };
+    for (number, recording) in recordings.into_iter().enumerate() {
         let chunks = matches!(
             recording.endpoint,
             Endpoint::ChatCompletions | Endpoint::Completions
@@ -397,7 +412,7 @@ fn stripping_leaves_out_the_usage_chunk_and_nothing_else() {
             }
         }
     }
-    eprintln!("streams with a usage chunk: {stripped}");
+    assert!(stripped > 50, "only {stripped} streams have a usage chunk");
 }
 
 /// Whether a stream has said that it is over, by its `data` lines so far.
@@ -442,7 +457,10 @@ impl End {
 #[test]
 fn a_complete_recording_is_never_reported_truncated_and_a_cut_one_always() {
     let mut cuts = 0;
-    for recording in recordings().into_iter().flatten() {
+    let Some(recordings) = recordings() else {
+        return;
+    };
+    for recording in recordings {
         let whole = [recording.body.len()];
         let (out, ending, _) = pass(recording.options(false), &recording.body, &whole);
         if !recording.is_stream() || recording.stream_complete {
@@ -478,5 +496,5 @@ fn a_complete_recording_is_never_reported_truncated_and_a_cut_one_always() {
             start += block.len();
         }
     }
-    eprintln!("cut streams reported truncated: {cuts}");
+    assert!(cuts > 10_000, "only {cuts} cuts were tried");
 }
