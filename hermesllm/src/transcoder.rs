@@ -5,7 +5,7 @@
 //! client gets exactly the provider's bytes, with two exceptions, both on event streams:
 //!
 //! - **The usage chunk that only we asked for** ([`TranscoderOptions::strip_usage_chunk`]) is left out: the event with
-//!   an empty `choices` array and a `usage` object, if all else in it is bookkeeping ([`chunk::is_bare_usage`]). An
+//!   an empty `choices` array and a `usage` object, if all else in it is bookkeeping (listed in `transcoder/chunk.rs`). An
 //!   event that says more goes on as it is, and so does usage in the last content chunk, which many providers put there
 //!   asked or not. `"usage":null`, which some providers then put into each other chunk, stays: clients read it as they
 //!   read its absence, DeepSeek, Together and vLLM send it unasked, and so no event has to be rewritten.
