@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--url", required=True, help="the listener, without /v1")
     parser.add_argument("--model", required=True)
     parser.add_argument("--alias", required=True)
-    parser.add_argument("--dialect", choices=("openai", "anthropic"), default="openai", help="the API that the model's provider serves")
+    parser.add_argument("--messages", action="store_true", help="the model's provider serves Anthropic's API too")
     parser.add_argument("--logs", type=Path, required=True, help="the folder that the access log is written to")
     arguments = parser.parse_args()
     talk = Talk(arguments)
@@ -39,10 +39,12 @@ def main():
         talk.chat(arguments.model, "What is the capital of France?")
         talk.stream(arguments.model, "Write two sentences about the sea.")
         talk.chat(arguments.alias, "What is the capital of Italy?", f"The alias `{arguments.alias}` in the model's place")
+        if arguments.messages:
+            talk.message(arguments.model, "What is the capital of Spain?")
         talk.list_models()
         talk.openai_error()
         talk.anthropic_error()
-        show_log(log, talk.asked)
+        show_log(log, talk)
     except (openai.OpenAIError, anthropic.AnthropicError, Unexpected) as error:
         say(f"    {type(error).__name__}: {error}")
         return 1
@@ -56,53 +58,48 @@ class Talk:
         self.arguments = arguments
         self.openai = openai.OpenAI(base_url=f"{arguments.url}/v1", api_key=KEY, max_retries=0, timeout=TIMEOUT_SECONDS)
         self.anthropic = anthropic.Anthropic(base_url=arguments.url, api_key=KEY, max_retries=0, timeout=TIMEOUT_SECONDS)
-        self.native = arguments.dialect == "anthropic"
-        self.client = "Anthropic client" if self.native else "OpenAI client"
-        self.asked = 0
+        self.asked = self.answered = 0
 
     def chat(self, model, question, title="Chat"):
-        heading(f"{title} ({self.client}, model {model})")
-        self.asked += 1
+        heading(f"{title} (OpenAI client, model {model})")
         say(f"    > {question}")
+        self.asked += 1
         started = time.monotonic()
-        if self.native:
-            answer = self.anthropic.messages.create(model=model, max_tokens=300, messages=user(question))
-            text = "".join(block.text for block in answer.content if block.type == "text")
-            tokens = (answer.usage.input_tokens, answer.usage.output_tokens)
-        else:
-            answer = self.openai.chat.completions.create(model=model, messages=user(question))
-            text = answer.choices[0].message.content
-            tokens = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+        answer = self.openai.chat.completions.create(model=model, messages=user(question))
+        self.show(answer.choices[0].message.content, answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.model, started)
+
+    def message(self, model, question):
+        heading(f"Chat (Anthropic client, model {model})")
+        say(f"    > {question}")
+        self.asked += 1
+        started = time.monotonic()
+        answer = self.anthropic.messages.create(model=model, max_tokens=300, messages=user(question))
+        text = "".join(block.text for block in answer.content if block.type == "text")
+        self.show(text, answer.usage.input_tokens, answer.usage.output_tokens, answer.model, started)
+
+    def show(self, text, tokens_in, tokens_out, model, started):
         require(text and text.strip(), "the model answered with no text")
+        self.answered += 1
         say(indent(text))
-        say(f"    [{tokens[0]} tokens in, {tokens[1]} out, {time.monotonic() - started:.2f} s, answered by {answer.model}]")
+        say(f"    [{tokens_in} tokens in, {tokens_out} out, {time.monotonic() - started:.2f} s, answered by {model}]")
 
     def stream(self, model, question):
-        heading(f"Streaming: the text appears as the model makes it ({self.client}, model {model})")
-        self.asked += 1
+        heading(f"Streaming: the text appears as the model makes it (OpenAI client, model {model})")
         say(f"    > {question}\n    ", end="")
+        self.asked += 1
         started = time.monotonic()
-        times = []
-        for piece in self.anthropic_pieces(model, question) if self.native else self.openai_pieces(model, question):
-            times.append(time.monotonic() - started)
-            say(piece.replace("\n", "\n    "), end="")
-        say()
-        require(len(times) > 1, f"the text came in {len(times)} piece(s), not as a stream")
-        say(f"    [{len(times)} pieces: the first after {times[0]:.2f} s, the last after {times[-1]:.2f} s]")
-
-    def openai_pieces(self, model, question):
-        finished = False
+        times, finished = [], False
         for chunk in self.openai.chat.completions.create(model=model, messages=user(question), stream=True):
             for choice in chunk.choices:
                 finished = finished or choice.finish_reason is not None
                 if choice.delta.content:
-                    yield choice.delta.content
+                    times.append(time.monotonic() - started)
+                    say(choice.delta.content.replace("\n", "\n    "), end="")
+        say()
         require(finished, "the stream ended without a finish_reason")
-
-    def anthropic_pieces(self, model, question):
-        with self.anthropic.messages.stream(model=model, max_tokens=300, messages=user(question)) as stream:
-            yield from stream.text_stream
-            require(stream.get_final_message().stop_reason, "the stream ended without a stop_reason")
+        require(len(times) > 1, f"the text came in {len(times)} piece(s), not as a stream")
+        self.answered += 1
+        say(f"    [{len(times)} pieces: the first after {times[0]:.2f} s, the last after {times[-1]:.2f} s]")
 
     def list_models(self):
         heading("GET /v1/models (OpenAI client)")
@@ -141,47 +138,35 @@ class Talk:
 
 
 class AccessLog:
-    """The lines that Envoy adds to its access log from now on, wherever below `folder` it writes it."""
+    """The lines that Envoy adds from now on to its access log in `folder`."""
 
     def __init__(self, folder):
-        self._folder = folder
-        self._seen = {path: path.stat().st_size for path in folder.glob("*")}
+        self._path = folder / "access.log"
+        self._start = self._path.stat().st_size if self._path.exists() else 0
 
     def lines(self):
-        found = []
-        for path in sorted(self._folder.glob("*")):
-            with open(path, "rb") as file:
-                file.seek(self._seen.get(path, 0))
-                # A line that is still being written has no end yet.
-                for line in file.read().splitlines(keepends=True):
-                    if line.endswith(b"\n") and line.startswith(b"{"):
-                        found.append(line)
-        entries = []
-        for line in found:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            # Our server logs JSON too; Envoy's lines are the ones with response flags.
-            if "response_flags" in entry or "flags" in entry:
-                entries.append(entry)
-        return entries
+        if not self._path.exists():
+            return []
+        with open(self._path, "rb") as file:
+            file.seek(self._start)
+            # A line that is still being written has no end yet.
+            return [json.loads(line) for line in file if line.endswith(b"\n")]
 
 
-def show_log(log, asked):
+def show_log(log, talk):
     heading("What Envoy's access log says of it")
     deadline = time.monotonic() + LOG_SECONDS
-    while len(entries := log.lines()) < asked:
-        require(time.monotonic() < deadline, f"the access log has {len(entries)} lines for {asked} requests after {LOG_SECONDS} s")
+    while len(entries := log.lines()) < talk.asked:
+        require(time.monotonic() < deadline, f"the access log has {len(entries)} lines for {talk.asked} requests after {LOG_SECONDS} s")
         time.sleep(0.1)
     for entry in entries:
-        brief = {key: entry.get(key) for key in ("method", "path", "status", "model", "input_tokens", "output_tokens")}
-        say("    " + "  ".join(str(value if value is not None else "-") for value in brief.values()))
+        brief = [entry.get(key) for key in ("method", "path", "status", "model", "input_tokens", "output_tokens")]
+        say("    " + "  ".join("-" if value is None else str(value) for value in brief))
     counted = [entry for entry in entries if entry.get("output_tokens")]
-    require(len(counted) == 3, f"{len(counted)} of the lines have token counts; the model answered 3 requests")
-    say("\n    the streamed one in full:")
+    require(len(counted) == talk.answered, f"{len(counted)} of the lines have token counts; the model answered {talk.answered} requests")
     streamed = next((entry for entry in counted if entry.get("stream") in (True, "true")), None)
     require(streamed is not None, "no line says that its answer was streamed")
+    say("\n    the line of the stream, whole:")
     say(indent(json.dumps(streamed)))
 
 

@@ -17,13 +17,16 @@ OLLAMA = "http://127.0.0.1:11434"
 
 @dataclass(frozen=True)
 class Choice:
-    """`model` is its name in Meseta's configuration, `settings` are the further keys of its provider there."""
+    """`model` is its name in Meseta's configuration, `settings` are the further keys of its provider there.
+
+    `local`: it is still to be started on this machine. `messages`: its provider serves Anthropic's API beside OpenAI's.
+    """
 
     said: str
     model: str
     settings: dict = field(default_factory=dict)
-    dialect: str = "openai"
     local: bool = False
+    messages: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,10 @@ class Provider:
     variable: str
     models_url: str
     preferred: tuple
-    dialect: str = "openai"
+    messages: bool = False
 
     def headers(self, key):
-        if self.dialect == "anthropic":
+        if self.messages:
             return {"x-api-key": key, "anthropic-version": "2023-06-01"}
         return {"authorization": f"Bearer {key}"}
 
@@ -52,7 +55,7 @@ PROVIDERS = (
     ),
     Provider("xai", "XAI_API_KEY", "https://api.x.ai/v1/models", (r"grok-.*mini.*", r"grok-.*fast.*", r"grok-[\d.]+")),
     Provider(
-        "anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1/models?limit=100", (r"claude-haiku-.*", r"claude-.*haiku.*", r"claude-.*"), "anthropic"
+        "anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1/models?limit=100", (r"claude-haiku-.*", r"claude-.*haiku.*", r"claude-.*"), True
     ),
 )
 
@@ -73,7 +76,7 @@ def choose(say, env=os.environ, providers=PROVIDERS, ollama=OLLAMA):
             say(f"{provider.variable} is set, but {provider.name} offers none of the models that the demo knows; trying the next")
             continue
         settings = {"access_key": f"${provider.variable}"}
-        return Choice(f"{model} at {provider.name}, with {provider.variable}", f"{provider.name}/{model}", settings, provider.dialect)
+        return Choice(f"{model} at {provider.name}, with {provider.variable}", f"{provider.name}/{model}", settings, messages=provider.messages)
     try:
         cards = _json(f"{ollama}/api/tags", {})["models"]
         # The smallest: the demo shows the way, not the answer.

@@ -99,10 +99,10 @@ class Run:
         if self.already_running():
             return 0
         choice, url = self.start()
-        self.kept.write_text(json.dumps({"url": url, "model": choice.model, "said": choice.said, "local": choice.local, "dialect": choice.dialect}))
+        self.kept.write_text(json.dumps({"url": url, "model": choice.model, "said": choice.said, "local": choice.local}))
         self.stack_started = False
         self.processes.release()
-        tell(url, choice.model, choice.said, choice.dialect)
+        tell(url, choice.model, choice.said)
         return 0
 
     def down(self):
@@ -190,7 +190,7 @@ class Run:
 
     def talk(self, url, choice):
         command = [CLIENTS / "bin" / "python", "-u", ROOT / "demo" / "demo.py", "--url", url, "--model", choice.model]
-        command += ["--alias", ALIAS, "--dialect", choice.dialect, "--logs", self.state / "logs"]
+        command += ["--alias", ALIAS, "--logs", self.state / "logs", *(["--messages"] if choice.messages else [])]
         # The clients take settings from the environment that would lead them elsewhere.
         env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ANTHROPIC_"))}
         env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1"
@@ -212,7 +212,7 @@ class Run:
             return False
         if entry["local"] and recorded(self.model_record) is None:
             return False
-        tell(entry["url"], entry["model"], entry["said"], entry["dialect"])
+        tell(entry["url"], entry["model"], entry["said"])
         return True
 
     def stop_stack(self, **streams):
@@ -262,16 +262,13 @@ def configuration(choice, port, admin_port):
     return "\n".join(lines) + "\n"
 
 
-def tell(url, model, said, dialect):
+def tell(url, model, said):
     """How to talk to a stack that runs, and how to stop it."""
-    anthropic = dialect == "anthropic"
-    body = {"model": ALIAS, "messages": [{"role": "user", "content": "What is the capital of Italy?"}], **({"max_tokens": 200} if anthropic else {})}
-    path = "/v1/messages" if anthropic else "/v1/chat/completions"
-    version = " -H 'anthropic-version: 2023-06-01'" if anthropic else ""
+    body = json.dumps({"model": ALIAS, "messages": [{"role": "user", "content": "What is the capital of Italy?"}]})
     heading("It runs")
     say(f"    models     {model}, or {ALIAS} for short ({said})")
     say(f"    base URL   {url}/v1 for OpenAI's clients, {url} for Anthropic's; any API key will do\n")
-    say(f"    curl {url}{path} -H 'content-type: application/json'{version} \\\n      -d '{json.dumps(body)}'\n")
+    say(f"    curl {url}/v1/chat/completions -H 'content-type: application/json' \\\n      -d '{body}'\n")
     say("    to stop it: make down")
 
 
