@@ -9,52 +9,6 @@ use serde_json::json;
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
 
-/// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// The body is no JSON.
-    InvalidJson,
-    /// The body is JSON, but not a request.
-    InvalidRequest,
-    /// No model is named and none is the default.
-    MissingModel,
-    /// The model is not configured.
-    ModelNotFound,
-    /// There is no such endpoint.
-    NotFound,
-    /// The endpoint does not take this method.
-    MethodNotAllowed,
-    /// The request may not be made from here.
-    Forbidden,
-    /// The body is of a type or encoding that is not read.
-    UnsupportedMediaType,
-    /// The body is too large.
-    PayloadTooLarge,
-    /// The provider of the model does not serve this API.
-    UnsupportedApi,
-    /// The provider lacks what it needs, a credential for one.
-    ProviderNotConfigured,
-    /// The provider cannot be reached.
-    UpstreamUnavailable,
-    /// The provider's answer cannot be read.
-    UpstreamProtocol,
-    /// The provider did not answer in time.
-    UpstreamTimeout,
-    /// The provider's answer stopped before its end.
-    UpstreamTruncated,
-    /// The client did not send its request in time.
-    RequestTimeout,
-    /// Too many requests.
-    RateLimited,
-    /// The server takes no more at the moment.
-    Overloaded,
-    /// The server is shutting down.
-    Draining,
-    /// A defect of ours.
-    Internal,
-}
-
 /// A row of the table.
 struct Row {
     status: u16,
@@ -89,60 +43,76 @@ const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 const API: &str = "api_error";
 
-impl ErrorCode {
-    /// Every code.
-    pub const ALL: [Self; 20] = [
-        Self::InvalidJson,
-        Self::InvalidRequest,
-        Self::MissingModel,
-        Self::ModelNotFound,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::Forbidden,
-        Self::UnsupportedMediaType,
-        Self::PayloadTooLarge,
-        Self::UnsupportedApi,
-        Self::ProviderNotConfigured,
-        Self::UpstreamUnavailable,
-        Self::UpstreamProtocol,
-        Self::UpstreamTimeout,
-        Self::UpstreamTruncated,
-        Self::RequestTimeout,
-        Self::RateLimited,
-        Self::Overloaded,
-        Self::Draining,
-        Self::Internal,
-    ];
-
-    /// The table. gRPC codes by number: 3 invalid argument, 4 deadline exceeded, 5 not found,
-    /// 7 permission denied, 8 resource exhausted, 9 failed precondition, 12 unimplemented,
-    /// 13 internal, 14 unavailable, 15 data loss.
-    #[rustfmt::skip]
-    const fn row(self) -> Row {
-        match self {
-            Self::InvalidJson => row(400, 3, (INVALID, Some("invalid_json")), INVALID, "INVALID_ARGUMENT", "invalid_json"),
-            Self::InvalidRequest => row(400, 3, (INVALID, None), INVALID, "INVALID_ARGUMENT", "invalid_request"),
-            Self::MissingModel => row(400, 3, (INVALID, Some("missing_model")), INVALID, "INVALID_ARGUMENT", "missing_model"),
-            Self::ModelNotFound => row(404, 5, (INVALID, Some("model_not_found")), "not_found_error", "NOT_FOUND", "model_not_found"),
-            Self::NotFound => row(404, 5, (INVALID, Some("unknown_url")), "not_found_error", "NOT_FOUND", "not_found"),
-            Self::MethodNotAllowed => row(405, 12, (INVALID, Some("method_not_allowed")), INVALID, "UNIMPLEMENTED", "method_not_allowed"),
-            Self::Forbidden => row(403, 7, (INVALID, Some("forbidden")), "permission_error", "PERMISSION_DENIED", "forbidden"),
-            Self::UnsupportedMediaType => row(415, 3, (INVALID, Some("unsupported_media_type")), INVALID, "INVALID_ARGUMENT", "unsupported_media_type"),
-            Self::PayloadTooLarge => row(413, 8, (INVALID, Some("request_too_large")), "request_too_large", "INVALID_ARGUMENT", "payload_too_large"),
-            Self::UnsupportedApi => row(400, 9, (INVALID, Some("unsupported_api")), INVALID, "FAILED_PRECONDITION", "unsupported_api"),
-            Self::ProviderNotConfigured => row(503, 9, (SERVER, Some("provider_not_configured")), API, "FAILED_PRECONDITION", "provider_not_configured"),
-            Self::UpstreamUnavailable => row(503, 14, (SERVER, Some("upstream_unavailable")), API, "UNAVAILABLE", "upstream_unavailable"),
-            Self::UpstreamProtocol => row(502, 13, (SERVER, Some("upstream_protocol_error")), API, "INTERNAL", "upstream_protocol"),
-            Self::UpstreamTimeout => row(504, 4, (SERVER, Some("upstream_timeout")), "timeout_error", "DEADLINE_EXCEEDED", "upstream_timeout"),
-            Self::UpstreamTruncated => row(502, 15, (SERVER, Some("upstream_truncated")), API, "INTERNAL", "upstream_truncated"),
-            Self::RequestTimeout => row(408, 4, (INVALID, Some("request_timeout")), "timeout_error", "DEADLINE_EXCEEDED", "request_timeout"),
-            Self::RateLimited => row(429, 8, ("rate_limit_error", Some("rate_limit_exceeded")), "rate_limit_error", "RESOURCE_EXHAUSTED", "rate_limited"),
-            Self::Overloaded => row(503, 14, (SERVER, Some("overloaded")), "overloaded_error", "UNAVAILABLE", "overloaded"),
-            Self::Draining => row(503, 14, (SERVER, Some("shutting_down")), "overloaded_error", "UNAVAILABLE", "draining"),
-            Self::Internal => row(500, 13, (SERVER, Some("internal_error")), API, "INTERNAL", "internal"),
+/// Makes the codes and their table in one, so that no code can be without its row.
+macro_rules! codes {
+    ($($(#[$doc:meta])+ $code:ident => $row:expr,)+) => {
+        /// What went wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])+ $code,)+
         }
-    }
 
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: [Self; [$(stringify!($code)),+].len()] = [$(Self::$code),+];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$code => $row,)+
+                }
+            }
+        }
+    };
+}
+
+// gRPC codes by number: 3 invalid argument, 4 deadline exceeded, 5 not found, 7 permission denied,
+// 8 resource exhausted, 9 failed precondition, 12 unimplemented, 13 internal, 14 unavailable,
+// 15 data loss. Gemini's status is the same code by name.
+codes! {
+    /// The body is no JSON.
+    InvalidJson => row(400, 3, (INVALID, Some("invalid_json")), INVALID, "INVALID_ARGUMENT", "invalid_json"),
+    /// The body is JSON, but not a request.
+    InvalidRequest => row(400, 3, (INVALID, None), INVALID, "INVALID_ARGUMENT", "invalid_request"),
+    /// No model is named and none is the default.
+    MissingModel => row(400, 3, (INVALID, Some("missing_model")), INVALID, "INVALID_ARGUMENT", "missing_model"),
+    /// The model is not configured.
+    ModelNotFound => row(404, 5, (INVALID, Some("model_not_found")), "not_found_error", "NOT_FOUND", "model_not_found"),
+    /// There is no such endpoint.
+    NotFound => row(404, 5, (INVALID, Some("unknown_url")), "not_found_error", "NOT_FOUND", "not_found"),
+    /// The endpoint does not take this method.
+    MethodNotAllowed => row(405, 12, (INVALID, Some("method_not_allowed")), INVALID, "UNIMPLEMENTED", "method_not_allowed"),
+    /// The request may not be made from here.
+    Forbidden => row(403, 7, (INVALID, Some("forbidden")), "permission_error", "PERMISSION_DENIED", "forbidden"),
+    /// The body is of a type or encoding that is not read.
+    UnsupportedMediaType => row(415, 3, (INVALID, Some("unsupported_media_type")), INVALID, "INVALID_ARGUMENT", "unsupported_media_type"),
+    /// The body is too large.
+    PayloadTooLarge => row(413, 3, (INVALID, Some("request_too_large")), "request_too_large", "INVALID_ARGUMENT", "payload_too_large"),
+    /// The provider of the model does not serve this API.
+    UnsupportedApi => row(400, 9, (INVALID, Some("unsupported_api")), INVALID, "FAILED_PRECONDITION", "unsupported_api"),
+    /// The provider lacks what it needs, a credential for one.
+    ProviderNotConfigured => row(503, 9, (SERVER, Some("provider_not_configured")), API, "FAILED_PRECONDITION", "provider_not_configured"),
+    /// The provider cannot be reached.
+    UpstreamUnavailable => row(503, 14, (SERVER, Some("upstream_unavailable")), API, "UNAVAILABLE", "upstream_unavailable"),
+    /// The provider's answer cannot be read.
+    UpstreamProtocol => row(502, 13, (SERVER, Some("upstream_protocol_error")), API, "INTERNAL", "upstream_protocol"),
+    /// The provider did not answer in time.
+    UpstreamTimeout => row(504, 4, (SERVER, Some("upstream_timeout")), "timeout_error", "DEADLINE_EXCEEDED", "upstream_timeout"),
+    /// The provider's answer stopped before its end.
+    UpstreamTruncated => row(502, 15, (SERVER, Some("upstream_truncated")), API, "DATA_LOSS", "upstream_truncated"),
+    /// The client did not send its request in time.
+    RequestTimeout => row(408, 4, (INVALID, Some("request_timeout")), "timeout_error", "DEADLINE_EXCEEDED", "request_timeout"),
+    /// Too many requests.
+    RateLimited => row(429, 8, ("rate_limit_error", Some("rate_limit_exceeded")), "rate_limit_error", "RESOURCE_EXHAUSTED", "rate_limited"),
+    /// The server takes no more at the moment.
+    Overloaded => row(503, 14, (SERVER, Some("overloaded")), "overloaded_error", "UNAVAILABLE", "overloaded"),
+    /// The server is shutting down.
+    Draining => row(503, 14, (SERVER, Some("shutting_down")), "overloaded_error", "UNAVAILABLE", "draining"),
+    /// A defect of ours.
+    Internal => row(500, 13, (SERVER, Some("internal_error")), API, "INTERNAL", "internal"),
+}
+
+impl ErrorCode {
     /// The HTTP status.
     pub fn status(self) -> u16 {
         self.row().status
@@ -272,9 +242,33 @@ mod tests {
         reasons.dedup();
         assert_eq!(reasons.len(), ErrorCode::ALL.len());
         for code in ErrorCode::ALL {
-            assert!((400..600).contains(&code.status()), "{code:?}");
-            assert!((1..=16).contains(&code.grpc_code()), "{code:?}");
+            let ours = (500..600).contains(&code.status());
+            assert!(ours || (400..500).contains(&code.status()), "{code:?}");
+            assert_eq!(code.openai_type() == SERVER, ours, "{code:?}");
+            assert_ne!(code.openai_code(), Some(""), "{code:?}");
             assert!(code.anthropic_type().ends_with("_error") || code.status() == 413);
+            let label = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(code.reason().chars().all(label), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn geminis_status_is_the_grpc_code_by_name() {
+        for code in ErrorCode::ALL {
+            let name = match code.grpc_code() {
+                3 => "INVALID_ARGUMENT",
+                4 => "DEADLINE_EXCEEDED",
+                5 => "NOT_FOUND",
+                7 => "PERMISSION_DENIED",
+                8 => "RESOURCE_EXHAUSTED",
+                9 => "FAILED_PRECONDITION",
+                12 => "UNIMPLEMENTED",
+                13 => "INTERNAL",
+                14 => "UNAVAILABLE",
+                15 => "DATA_LOSS",
+                _ => "",
+            };
+            assert_eq!(code.gemini_status(), name, "{code:?}");
         }
     }
 
