@@ -1,0 +1,235 @@
+//! The resolved configuration: immutable, complete, checked.
+//!
+//! Everything here is a fact that the rest of the system may rely on: names are unique, every
+//! alias leads to a model, every URL is parsed. It is made by [`crate::load`] alone.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::address::ListenAddress;
+use crate::problem::Notice;
+use crate::provider::Provider;
+use crate::resolve::Models;
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Model listeners, in the order of the file; at least one.
+    pub listeners: Vec<Listener>,
+    /// Providers, in the order in which the file first names them.
+    pub providers: Vec<Provider>,
+    /// The server's own settings.
+    pub server: Server,
+    /// Export of spans.
+    pub tracing: Tracing,
+    /// How Envoy reaches providers.
+    pub upstream: Upstream,
+    /// What there is to say about the file.
+    pub notices: Vec<Notice>,
+    pub(crate) models: Models,
+}
+
+/// A listener for model requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, unique.
+    pub name: String,
+    /// The address it binds.
+    pub address: IpAddr,
+    /// The port it binds; 0 lets the system pick.
+    pub port: u16,
+    /// How long an exchange may take in all; zero for no limit.
+    pub timeout: Duration,
+    /// The web pages that may use it.
+    pub cors: Cors,
+}
+
+/// The origins whose pages may use a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Cors {
+    /// Pages served from this machine: `localhost`, `127.0.0.1` and `[::1]`, any port.
+    #[default]
+    Loopback,
+    /// Any page.
+    Any,
+    /// The pages of these origins, in lower case.
+    Origins(Vec<String>),
+}
+
+impl Cors {
+    /// Whether a page of this origin (the `origin` header) may use the listener.
+    pub fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Origins(origins) => origins.iter().any(|own| own.eq_ignore_ascii_case(origin)),
+            Self::Loopback => is_loopback_origin(origin),
+        }
+    }
+}
+
+fn is_loopback_origin(origin: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    if scheme != "http" && scheme != "https" {
+        return false;
+    }
+    let port = ["localhost", "127.0.0.1", "[::1]"]
+        .into_iter()
+        .find_map(|host| authority.strip_prefix(host));
+    match port {
+        Some("") => true,
+        Some(port) => port
+            .strip_prefix(':')
+            .is_some_and(|port| port.parse::<u16>().is_ok()),
+        None => false,
+    }
+}
+
+/// The server's own settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where Envoy reaches it.
+    pub listen: ListenAddress,
+    /// Where health, metrics and the resolved configuration are served over HTTP.
+    pub admin: SocketAddr,
+    /// The largest request body, in bytes.
+    pub max_request_bytes: usize,
+    /// The largest single event of an answer, in bytes.
+    pub max_event_bytes: usize,
+    /// How long running exchanges may take to end when the server stops.
+    pub drain_timeout: Duration,
+    /// The form of log lines.
+    pub log: LogFormat,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            // A Unix socket by default: whoever can speak to the server can ask it for the
+            // providers' keys.
+            listen: ListenAddress::Unix(PathBuf::from("/run/meseta/server.sock")),
+            admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9902),
+            max_request_bytes: 32 << 20,
+            // Images come base64-encoded in one event.
+            max_event_bytes: 16 << 20,
+            drain_timeout: Duration::from_secs(30),
+            log: LogFormat::Json,
+        }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl LogFormat {
+    /// As in the configuration: `json` or `text`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// A text that names no log format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a log format: write `json` or `text`")]
+pub struct LogFormatError;
+
+impl FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, LogFormatError> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(LogFormatError),
+        }
+    }
+}
+
+/// Export of spans.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracing {
+    /// The OTLP gRPC endpoint, as a URL; without one no spans are made.
+    pub otlp_endpoint: Option<String>,
+    /// The share of exchanges that are sampled, 0 to 1.
+    pub sampling: f64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            sampling: 1.0,
+        }
+    }
+}
+
+/// How Envoy reaches providers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// How long a connection may take to be made, TLS included.
+    pub connect_timeout: Duration,
+    /// The file of certificate authorities, as Envoy sees it.
+    pub tls_ca_path: String,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            // Debian's, and Plano's default; Envoy cannot look for the system's own store.
+            tls_ca_path: "/etc/ssl/certs/ca-certificates.crt".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_this_machine_are_allowed_by_default() {
+        let cors = Cors::default();
+        for origin in [
+            "http://localhost",
+            "http://localhost:3000",
+            "https://127.0.0.1:8443",
+            "http://[::1]:1",
+        ] {
+            assert!(cors.allows(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "http://localhost.evil.example",
+            "http://localhost:x",
+            "http://localhost:99999",
+            "http://127.0.0.1.evil.example",
+            "http://evil.example",
+            "file://localhost",
+            "http://localhost@evil.example",
+        ] {
+            assert!(!cors.allows(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn listed_origins_are_compared_as_a_whole() {
+        let cors = Cors::Origins(vec!["https://app.example".to_owned()]);
+        assert!(cors.allows("https://app.example"));
+        assert!(!cors.allows("https://app.example:8443"));
+        assert!(!cors.allows("http://app.example"));
+        assert!(Cors::Any.allows("https://anything.example"));
+    }
+}

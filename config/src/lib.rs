@@ -1,0 +1,35 @@
+//! The configuration: text and environment in, one immutable [`Config`] or all problems out; and
+//! what follows from it for Envoy.
+//!
+//! - [`load`]: reads `meseta.yaml` or a file of Plano's schema. Every problem is found in one go.
+//! - [`Config`]: the resolved result. [`Config::resolve`] finds the provider of a model.
+//! - [`bootstrap`], [`snippet`]: the Envoy configuration that belongs to it.
+//! - [`detected`]: a configuration made from what the environment has.
+//!
+//! No files, no environment, no clock, no network: all of it comes in by argument. A secret is
+//! held in [`Provider::credential`] and in header values only; it is never rendered, printed or
+//! put into a message. Nothing here panics on any input.
+
+pub mod address;
+mod config;
+mod detected;
+mod load;
+mod near;
+mod problem;
+mod provider;
+mod redacted;
+pub mod render;
+mod resolve;
+mod secret;
+mod units;
+
+pub use address::{AddressError, AdminAddress, ListenAddress};
+pub use config::{Config, Cors, Listener, LogFormat, LogFormatError, Server, Tracing, Upstream};
+pub use detected::detected;
+pub use load::{load, Source};
+pub use problem::{Notice, NoticeKind, Problem, Problems};
+pub use provider::{Provider, Scheme};
+pub use render::{bootstrap, snippet, AccessLog, RenderOptions};
+pub use resolve::{ListedModel, ResolveError, Target};
+pub use secret::Secret;
+pub use units::{parse_duration, parse_size, UnitError};

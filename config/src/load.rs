@@ -1,0 +1,146 @@
+//! From text to [`Config`].
+//!
+//! The document is walked by hand rather than by derived types, because a derived reader stops at
+//! its first error: here every problem is found, in the order of the document. Whatever the
+//! document holds, the outcome is a configuration or problems.
+
+mod document;
+mod environment;
+mod findings;
+mod listeners;
+mod models;
+mod providers;
+mod schema;
+mod server;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde_yaml::Value;
+
+use crate::config::Config;
+use crate::problem::{Problem, Problems};
+
+use document::Node;
+use findings::Findings;
+
+/// A configuration's text and what its references may refer to.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The YAML text.
+    pub text: &'a str,
+    /// The file's name, for messages.
+    pub name: &'a str,
+    /// The environment: the value of a variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text may hold keys.
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a configuration: `meseta.yaml`, or any version of Plano's file.
+///
+/// # Errors
+/// All [`Problems`] of the document at once, in its order.
+pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
+    let document = parse(source)?;
+    let mut findings = Findings::new(source.env);
+    let config = read(Node::root(&document), &mut findings);
+    let (problems, notices) = findings.in_order_of(&document);
+    match config {
+        Some(mut config) if problems.is_empty() => {
+            config.notices = notices;
+            Ok(config)
+        }
+        _ if problems.is_empty() => Err(Problems(vec![whole(
+            "the document has no configuration",
+            None,
+        )])),
+        _ => Err(Problems(problems)),
+    }
+}
+
+fn parse(source: &Source<'_>) -> Result<Value, Problems> {
+    let refused = |reason: String| Problems(vec![whole(reason, None)]);
+    let parsed: Result<Value, _> = serde_yaml::from_str(source.text);
+    let mut document =
+        parsed.map_err(|error| refused(format!("{} is not YAML: {error}", source.name)))?;
+    document
+        .apply_merge()
+        .map_err(|error| refused(format!("{}: {error}", source.name)))?;
+    match document {
+        Value::Null => Err(Problems(vec![whole(
+            format!("{} is empty", source.name),
+            Some("it needs at least `model_providers`".to_owned()),
+        )])),
+        document => Ok(document),
+    }
+}
+
+/// A problem of the document as a whole.
+fn whole(reason: impl Into<String>, hint: Option<String>) -> Problem {
+    Problem {
+        path: String::new(),
+        value: None,
+        reason: reason.into(),
+        hint,
+    }
+}
+
+/// The versions of Plano's schema. Files of ours need none.
+const VERSIONS: [&str; 6] = ["v0.1", "v0.1.0", "0.1-beta", "0.2.0", "v0.3.0", "v0.4.0"];
+
+fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
+    let top = root.map(findings)?;
+    schema::check_top_level(&top, findings);
+    let version = top.get("version");
+    if let Some(version) = &version {
+        let text = version.scalar(findings).unwrap_or_default();
+        if !text.is_empty() && !VERSIONS.contains(&text.as_str()) {
+            findings.problem_with(
+                version,
+                "is no version that is known",
+                format!("write one of {}, or leave it out", VERSIONS.join(", ")),
+            );
+        }
+    }
+    let listeners = listeners::read(top.get("listeners"), version.is_some(), findings);
+    let server = server::read(top.get("server"), findings);
+    let tracing = server::tracing(top.get("tracing"), findings);
+    let upstream = server::overrides(top.get("overrides"), findings);
+    let entries = providers::read(&top, findings);
+    let providers = providers::merged(&entries);
+    let models = models::read(&entries, &providers, top.get("model_aliases"), findings);
+    Some(Config {
+        listeners,
+        providers,
+        server,
+        tracing,
+        upstream,
+        notices: Vec::new(),
+        models,
+    })
+}
+
+/// The place of each path in the document.
+fn positions(document: &Value) -> HashMap<String, usize> {
+    fn walk(node: Node<'_>, places: &mut HashMap<String, usize>) {
+        let place = places.len();
+        places.entry(node.path.clone()).or_insert(place);
+        for child in node.children() {
+            walk(child, places);
+        }
+    }
+    let mut places = HashMap::new();
+    walk(Node::root(document), &mut places);
+    places
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! What is found while a document is read: problems, and notices for when there are none.
+//!
+//! Invariant: the value of a problem is that of a known, public key. [`Findings::secret_problem`]
+//! and [`Findings::problem_at_key`] show none.
+
+use std::collections::HashMap;
+
+use serde_yaml::Value;
+
+use super::document::{shown, type_of, Node};
+use super::positions;
+use crate::problem::{Notice, NoticeKind, Problem};
+
+/// The longest value that is repeated in a message, in characters.
+const LONGEST_VALUE: usize = 80;
+
+/// Collects what is found.
+pub(super) struct Findings<'e> {
+    pub(super) env: &'e dyn Fn(&str) -> Option<String>,
+    problems: Vec<Problem>,
+    notices: Vec<Notice>,
+}
+
+impl<'e> Findings<'e> {
+    pub(super) fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            env,
+            problems: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// The value of a variable; one that is set to nothing counts as not set.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// A problem with a value.
+    pub(super) fn problem(&mut self, node: &Node<'_>, reason: impl Into<String>) {
+        self.push(node.path.clone(), value(node), reason.into(), None);
+    }
+
+    /// A problem with a value and what to do about it.
+    pub(super) fn problem_with(
+        &mut self,
+        node: &Node<'_>,
+        reason: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let hint = Some(hint.into());
+        self.push(node.path.clone(), value(node), reason.into(), hint);
+    }
+
+    /// A problem with a value that may be secret: it is not shown.
+    pub(super) fn secret_problem(
+        &mut self,
+        node: &Node<'_>,
+        reason: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.push(node.path.clone(), None, reason.into(), hint);
+    }
+
+    /// A problem with a key: its value is not shown, because nobody knows what it is.
+    pub(super) fn problem_at_key(
+        &mut self,
+        node: &Node<'_>,
+        reason: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.push(node.path.clone(), None, reason.into(), hint);
+    }
+
+    /// A value of the wrong type. Only its type is shown.
+    pub(super) fn wrong_type(&mut self, node: &Node<'_>, wanted: &str) {
+        let reason = format!("must be {wanted}, not {}", type_of(node.value));
+        self.push(node.path.clone(), None, reason, None);
+    }
+
+    /// A key that is understood and has no effect yet.
+    pub(super) fn not_yet_active(&mut self, node: &Node<'_>) {
+        self.notices.push(Notice {
+            path: node.path.clone(),
+            message: "understood, without effect in this version".to_owned(),
+            kind: NoticeKind::NotYetActive,
+        });
+    }
+
+    /// Something dangerous or surprising.
+    pub(super) fn warning(&mut self, node: &Node<'_>, message: impl Into<String>) {
+        self.notices.push(Notice {
+            path: node.path.clone(),
+            message: message.into(),
+            kind: NoticeKind::Warning,
+        });
+    }
+
+    /// A provider's key is not there. Said once for each provider and variable.
+    pub(super) fn missing_key(&mut self, node: &Node<'_>, variable: &str, provider: &str) {
+        let kind = NoticeKind::MissingKey {
+            variable: variable.to_owned(),
+            provider: provider.to_owned(),
+        };
+        if self.notices.iter().any(|notice| notice.kind == kind) {
+            return;
+        }
+        self.notices.push(Notice {
+            path: node.path.clone(),
+            message: format!("`{variable}` is not set: provider `{provider}` cannot be called"),
+            kind,
+        });
+    }
+
+    /// Everything found, in the order of the document.
+    pub(super) fn in_order_of(mut self, document: &Value) -> (Vec<Problem>, Vec<Notice>) {
+        let places = positions(document);
+        self.problems
+            .sort_by_cached_key(|problem| place(&places, &problem.path));
+        self.problems.dedup();
+        self.notices
+            .sort_by_cached_key(|notice| place(&places, &notice.path));
+        (self.problems, self.notices)
+    }
+
+    fn push(&mut self, path: String, value: Option<String>, reason: String, hint: Option<String>) {
+        self.problems.push(Problem {
+            path,
+            value,
+            reason,
+            hint,
+        });
+    }
+}
+
+fn value(node: &Node<'_>) -> Option<String> {
+    let text = shown(node.value)?;
+    let mut characters = text.chars();
+    let start: String = characters.by_ref().take(LONGEST_VALUE).collect();
+    Some(if characters.next().is_some() {
+        format!("{start}…")
+    } else {
+        start
+    })
+}
+
+/// The place of a path, or of the nearest one above it that is in the document.
+fn place(places: &HashMap<String, usize>, path: &str) -> usize {
+    let mut path = path;
+    loop {
+        if let Some(place) = places.get(path) {
+            return *place;
+        }
+        match path.rfind(['.', '[']).and_then(|end| path.get(..end)) {
+            Some(above) => path = above,
+            None => return 0,
+        }
+    }
+}

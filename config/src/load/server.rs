@@ -1,0 +1,183 @@
+//! `server`, `tracing` and `overrides`.
+
+use std::net::SocketAddr;
+
+use url::Url;
+
+use super::document::Node;
+use super::environment::expand;
+use super::findings::Findings;
+use super::schema;
+use crate::address::parse_socket;
+use crate::config::{LogFormat, Server, Tracing, Upstream};
+use crate::units::{parse_duration, parse_size};
+use crate::ListenAddress;
+
+/// The bounds of a size limit: below, no request passes; above, one request eats the machine.
+const SIZES: std::ops::RangeInclusive<usize> = 1..=(1 << 30);
+
+/// Plano's variable for the span endpoint.
+const SPAN_VARIABLE: &str = "OTEL_TRACING_GRPC_ENDPOINT";
+
+/// Reads `server`.
+pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Server {
+    let mut server = Server::default();
+    let Some(map) = node.and_then(|node| node.map(findings)) else {
+        return server;
+    };
+    let keys = [
+        "listen",
+        "admin",
+        "max_request_bytes",
+        "max_event_bytes",
+        "drain_timeout",
+        "log",
+    ];
+    schema::check(&map, &keys, &[], &["meter"], findings);
+    if let Some(node) = map.get("listen") {
+        if let Some(listen) = node.parsed(findings, str::parse::<ListenAddress>) {
+            if let ListenAddress::Tcp(address) = &listen {
+                warn_of_tcp(&node, *address, findings);
+            }
+            server.listen = listen;
+        }
+    }
+    if let Some(node) = map.get("admin") {
+        if let Some(admin) = node.parsed(findings, parse_socket) {
+            if !admin.ip().is_loopback() {
+                findings.warning(
+                    &node,
+                    "metrics and the resolved configuration are open to everyone who reaches \
+                     this address",
+                );
+            }
+            server.admin = admin;
+        }
+    }
+    if let Some(bytes) = map
+        .get("max_request_bytes")
+        .and_then(|n| size(&n, findings))
+    {
+        server.max_request_bytes = bytes;
+    }
+    if let Some(bytes) = map.get("max_event_bytes").and_then(|n| size(&n, findings)) {
+        server.max_event_bytes = bytes;
+    }
+    if let Some(node) = map.get("drain_timeout") {
+        let timeout = node.parsed(findings, parse_duration);
+        server.drain_timeout = timeout.unwrap_or(server.drain_timeout);
+    }
+    if let Some(node) = map.get("log") {
+        let log = node.parsed(findings, str::parse::<LogFormat>);
+        server.log = log.unwrap_or(server.log);
+    }
+    server
+}
+
+fn size(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<usize> {
+    let bytes = node.parsed(findings, parse_size)?;
+    if !SIZES.contains(&bytes) {
+        findings.problem(node, "must be between 1 byte and 1GiB");
+        return None;
+    }
+    Some(bytes)
+}
+
+fn warn_of_tcp(node: &Node<'_>, address: SocketAddr, findings: &mut Findings<'_>) {
+    let who = if address.ip().is_loopback() {
+        "every user of this machine"
+    } else {
+        "everyone who reaches this address"
+    };
+    findings.warning(
+        node,
+        format!("{who} can ask the server for the providers' keys: prefer `unix:PATH`"),
+    );
+}
+
+/// Reads `tracing`, with Plano's names for the same.
+pub(super) fn tracing(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Tracing {
+    let mut tracing = Tracing::default();
+    let Some(map) = node.and_then(|node| node.map(findings)) else {
+        return tracing;
+    };
+    let keys = [
+        "otlp_endpoint",
+        "opentracing_grpc_endpoint",
+        "random_sampling",
+    ];
+    schema::check(&map, &keys, schema::TRACING, &[], findings);
+    let ours = map.get("otlp_endpoint");
+    let planos = map.get("opentracing_grpc_endpoint");
+    if let (Some(_), Some(node)) = (&ours, &planos) {
+        let hint = "keep `otlp_endpoint`";
+        findings.problem_with(node, "is another name for `otlp_endpoint`", hint);
+    }
+    tracing.otlp_endpoint = match ours.or(planos) {
+        Some(node) => endpoint(&node, findings),
+        None => findings.variable(SPAN_VARIABLE),
+    };
+    if let Some(node) = map.get("random_sampling") {
+        match node
+            .value
+            .as_f64()
+            .filter(|percent| (0.0..=100.0).contains(percent))
+        {
+            Some(percent) => tracing.sampling = percent / 100.0,
+            None => findings.problem(&node, "must be a percentage from 0 to 100"),
+        }
+        if tracing.otlp_endpoint.is_none() && tracing.sampling > 0.0 {
+            findings.warning(
+                &node,
+                "without `tracing.otlp_endpoint` there is nowhere to send spans: none are made",
+            );
+        }
+    }
+    tracing
+}
+
+/// An OTLP gRPC endpoint. It may hold credentials, so its value is never shown.
+fn endpoint(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    let text = node.text(findings)?;
+    let expanded = expand(text, findings);
+    if let Some(variable) = expanded.missing.first() {
+        let reason = format!("`{variable}` is not set");
+        findings.secret_problem(node, reason, None);
+        return None;
+    }
+    let url = Url::parse(&expanded.text).ok();
+    let fits = url.is_some_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|h| !h.is_empty())
+    });
+    if !fits {
+        let hint = Some("write it as `http://HOST:4317`".to_owned());
+        findings.secret_problem(node, "is not an http or https URL", hint);
+        return None;
+    }
+    Some(expanded.text)
+}
+
+/// Reads `overrides`.
+pub(super) fn overrides(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Upstream {
+    let mut upstream = Upstream::default();
+    let Some(map) = node.and_then(|node| node.map(findings)) else {
+        return upstream;
+    };
+    let keys = ["upstream_connect_timeout", "upstream_tls_ca_path"];
+    schema::check(&map, &keys, schema::OVERRIDES, &[], findings);
+    if let Some(node) = map.get("upstream_connect_timeout") {
+        if let Some(timeout) = node.parsed(findings, parse_duration) {
+            if timeout.is_zero() {
+                findings.problem(&node, "must not be zero");
+            } else {
+                upstream.connect_timeout = timeout;
+            }
+        }
+    }
+    if let Some(node) = map.get("upstream_tls_ca_path") {
+        if let Some(path) = node.text(findings) {
+            upstream.tls_ca_path = path.to_owned();
+        }
+    }
+    upstream
+}
