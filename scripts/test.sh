@@ -56,7 +56,8 @@ build_filter() {
 }
 
 unit_tests() {
-    cargo test "${locked[@]}" --workspace 2>&1 | tee "$results/cargo.log"
+    # What a passing test prints is shown too: there it says that it was skipped, and why.
+    cargo test "${locked[@]}" --workspace -- --show-output 2>&1 | tee "$results/cargo.log"
 }
 
 build_binary() {
@@ -69,9 +70,10 @@ end_to_end() {
     tests/run.sh 2>&1 | tee "$results/end-to-end.log"
 }
 
-# How many tests of cargo's and pytest's closing lines passed, failed and were skipped. A test that
-# was skipped inside cargo says so itself, in a line that begins with "skipped:".
+# What cargo's and pytest's closing lines come to. Cargo counts a test that skipped itself as
+# passed, so these are listed by what they said.
 count() {
+    grep --no-filename '^skipped:' "$results/cargo.log" | sort | uniq -c || true
     cat "$results/cargo.log" "$results/end-to-end.log" | awk '
         /^test result:/ || /^=+ .*(passed|failed|error).* in [0-9.]+s/ {
             for (i = 2; i <= NF; i++) {
