@@ -259,7 +259,7 @@ impl<'a> Supervisor<'a> {
 
     /// The start took too long: what is known of both processes.
     async fn late(&mut self, what: &str, last: &str) -> anyhow::Error {
-        let mut message = format!("{what} after {} seconds", START_LIMIT.as_secs());
+        let mut message = format!("{what} within {} seconds", START_LIMIT.as_secs());
         if !last.is_empty() {
             message.push_str(": ");
             message.push_str(last);

@@ -60,12 +60,15 @@ impl Terminal {
         let noun = if count == 1 { "problem" } else { "problems" };
         self.error(&format!("{source}: {count} {noun}"));
         for problem in &problems.0 {
-            let path = self.paint(BOLD, &problem.path);
-            let value = match &problem.value {
-                Some(value) => format!(" = {value}"),
-                None => String::new(),
-            };
-            self.err_line(&format!("  {path}{value}"));
+            // A problem of the file as a whole has no path.
+            if !problem.path.is_empty() {
+                let path = self.paint(BOLD, &problem.path);
+                let value = match &problem.value {
+                    Some(value) => format!(" = {value}"),
+                    None => String::new(),
+                };
+                self.err_line(&format!("  {path}{value}"));
+            }
             self.err_line(&format!("    {}", problem.reason));
             if let Some(hint) = &problem.hint {
                 self.err_line(&format!("    {} {hint}", self.paint(CYAN, "hint:")));
@@ -76,15 +79,15 @@ impl Terminal {
     /// What the configuration says without being wrong: features that do not exist yet, dangers, missing keys.
     pub fn notices(&self, notices: &[Notice]) {
         for notice in notices {
-            let text = &notice.message;
+            let said = [notice.path.as_str(), notice.message.as_str()];
+            let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
+            let text = said.join(": ");
             match &notice.kind {
                 NoticeKind::NotYetActive => {
                     let label = self.paint(CYAN, "not yet active:");
-                    self.err_line(&format!("{label} {}: {text}", notice.path));
+                    self.err_line(&format!("{label} {text}"));
                 }
-                NoticeKind::MissingKey { .. } | NoticeKind::Warning => {
-                    self.warning(&format!("{}: {text}", notice.path));
-                }
+                NoticeKind::MissingKey { .. } | NoticeKind::Warning => self.warning(&text),
             }
         }
     }

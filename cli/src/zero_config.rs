@@ -49,6 +49,7 @@ pub fn detect(terminal: &Terminal, state: &StateDir) -> Result<(Source, String)>
 fn nothing_found() -> Failure {
     let mut variables: Vec<&str> = hermesllm::providers::catalogue()
         .iter()
+        .filter(|entry| entry.base_url.is_some())
         .flat_map(|entry| entry.key_env)
         .copied()
         .collect();
