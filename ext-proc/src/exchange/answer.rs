@@ -187,8 +187,10 @@ impl Answering {
             "the provider's answer cannot be decoded",
         );
         context.outcome.error = Some(error.code.reason());
-        let events = self.transcoder.progress().events;
-        out.push(error.stream_event(self.endpoint, events).into());
+        let sequence = self.transcoder.progress().events;
+        // Closes an event that may be half out; between events a blank line means nothing.
+        out.push(Bytes::from_static(b"\n\n"));
+        out.push(error.stream_event(self.endpoint, sequence).into());
         self.emit(context, out, Some(Ending::Truncated), true);
         Ok(Ending::Truncated)
     }
