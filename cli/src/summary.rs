@@ -22,7 +22,8 @@ pub fn of_running(record: &Record, config: Option<&Config>, state: &StateDir) ->
                 .into_iter()
                 .map(|text| ("missing key", text)),
         );
-        rows.extend(aliases(config).map(|text| ("alias", text)));
+        let aliases = config.aliases();
+        rows.extend(aliases.map(|(name, target)| ("alias", format!("{name} -> {target}"))));
     }
     if let Some(admin) = &record.admin {
         rows.push(("admin", format!("http://{admin}")));
@@ -36,16 +37,6 @@ pub fn of_running(record: &Record, config: Option<&Config>, state: &StateDir) ->
         let _ = writeln!(text, "  {name:<14}{value}");
     }
     text
-}
-
-fn aliases(config: &Config) -> impl Iterator<Item = String> {
-    let aliases = match config.redacted().get("aliases") {
-        Some(serde_json::Value::Object(aliases)) => aliases.clone(),
-        _ => serde_json::Map::new(),
-    };
-    aliases
-        .into_iter()
-        .map(|(name, target)| format!("{name} -> {}", target.as_str().unwrap_or_default()))
 }
 
 /// The providers that can be called: those whose key is there or not needed.
