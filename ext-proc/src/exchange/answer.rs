@@ -233,7 +233,7 @@ impl Answering {
         let outcome = &mut context.outcome;
         outcome.usage = progress.usage;
         outcome.usage_estimated = progress.estimated;
-        if progress.content_started {
+        if progress.content_started && outcome.source == Source::Provider {
             outcome.content_started();
         }
         if progress.error && outcome.error.is_none() {

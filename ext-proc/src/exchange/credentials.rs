@@ -12,7 +12,8 @@ use crate::head::RequestHead;
 use crate::wire::HeaderEdits;
 
 /// Headers that carry a client's credentials or say where the client is. None of them concerns a
-/// provider.
+/// provider. `x-forwarded-proto` would belong here as well, but Envoy finds no route without it:
+/// the rendered route takes it off.
 pub(crate) const PRIVATE: [&str; 13] = [
     "authorization",
     "proxy-authorization",
@@ -25,8 +26,8 @@ pub(crate) const PRIVATE: [&str; 13] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
-    "x-forwarded-proto",
     "x-real-ip",
+    "x-envoy-external-address",
 ];
 
 /// Puts the credential for this provider on the request.
