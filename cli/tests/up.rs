@@ -4,7 +4,8 @@
 mod place;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use place::Place;
@@ -181,7 +182,7 @@ fn a_listener_port_that_is_taken_is_told_before_anything_starts() {
     let Some(instance) = Instance::new() else {
         return;
     };
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let config = CONFIG.replace("port: 0", &format!("port: {port}"));
     instance.0.file("meseta.yaml", &config);
@@ -255,4 +256,87 @@ fn in_the_foreground_logs_are_streamed_and_a_signal_ends_it_well() {
     );
     assert!(stdout.contains("/v1/models"), "the access log: {stdout}");
     assert!(stderr.contains("meseta is running"), "{stderr}");
+}
+
+/// A provider that streams one event, and the rest when it is told to. Gives its base URL and what tells it.
+fn provider_that_waits() -> (String, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (go_on, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            let mut part = [0; 4096];
+            let length = stream.read(&mut part).unwrap();
+            request.extend_from_slice(&part[..length]);
+        }
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let event = |word: &str| {
+            chunk(&format!(
+                "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}}}}]}}\n\n"
+            ))
+        };
+        let first = format!("{head}{}", event("begun"));
+        stream.write_all(first.as_bytes()).unwrap();
+        told.recv().unwrap();
+        let rest = format!("{}{}0\r\n\r\n", event("ended"), chunk("data: [DONE]\n\n"));
+        stream.write_all(rest.as_bytes()).unwrap();
+    });
+    (url, go_on)
+}
+
+#[test]
+fn down_lets_a_running_stream_finish_and_refuses_new_connections() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let Instance(place) = &instance;
+    let (provider, go_on) = provider_that_waits();
+    let key = "access_key: $OPENAI_API_KEY";
+    let config = CONFIG.replace(key, &format!("{key}, base_url: \"{provider}\""));
+    place.file(
+        "meseta.yaml",
+        &config.replace("drain_timeout: 5s", "drain_timeout: 30s"),
+    );
+    let up = place.run(&["up", "--state-dir", "s"]);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    let record = instance.record();
+    let host = record["listeners"][0]["bound"].as_str().unwrap();
+
+    let body = r#"{"model":"fast","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+    let mut client = TcpStream::connect(host).unwrap();
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    until("the first event", || {
+        let mut part = [0; 4096];
+        let length = client.read(&mut part).unwrap();
+        assert_ne!(length, 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&part[..length]);
+        String::from_utf8_lossy(&answer).contains("begun")
+    });
+
+    let mut down = place
+        .command(&["down", "--state-dir", "s"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("new connections are refused", || {
+        TcpStream::connect(host).is_err()
+    });
+    assert_eq!(instance.record()["phase"], "stopping");
+    go_on.send(()).unwrap();
+    client.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.contains("ended") && answer.contains("data: [DONE]"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("0\r\n\r\n"), "{answer}");
+    assert!(down.wait().unwrap().success());
 }
