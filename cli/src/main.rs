@@ -8,6 +8,7 @@ mod dotenv;
 mod environment;
 mod envoy;
 mod failure;
+#[cfg_attr(test, allow(clippy::print_stderr, reason = "a skipped test is seen"))]
 mod filter;
 mod http;
 mod instance;

@@ -1,5 +1,7 @@
 //! The commands that start nothing, run as a user runs them: exit codes, standard output, standard error.
 
+#![allow(clippy::print_stderr, reason = "a skipped test is seen")]
+
 #[path = "support/place.rs"]
 mod place;
 

@@ -1,5 +1,7 @@
 //! `meseta up`, `status` and `down` with the real Envoy that `MESETA_ENVOY` names; skipped visibly without it.
 
+#![allow(clippy::print_stderr, reason = "a skipped test is seen")]
+
 #[path = "support/place.rs"]
 mod place;
 
