@@ -1,27 +1,33 @@
-//! The configuration as Envoy reads it.
+//! The Envoy configuration that belongs to a [`Config`].
 //!
-//! [`bootstrap`] is a whole bootstrap, [`snippet`] the pieces for an Envoy that is already there;
-//! both are made of the same parts. Deterministic, and without secrets: credentials are put on a
-//! request by the server, never by Envoy.
+//! - [`bootstrap`]: everything Envoy needs, for a file of its own.
+//! - [`snippet`]: the parts for an Envoy that is there already.
+//!
+//! Invariant: nothing rendered holds a secret; keys and header values stay in the server. The same
+//! configuration gives the same text, byte for byte. Every limit is set on purpose and says why in
+//! the text, because Envoy's defaults are made for short exchanges.
 
-mod clusters;
+mod access_log;
+mod cluster;
+mod filters;
 mod listener;
 mod local_reply;
+mod yaml;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-
-use serde_json::{json, Value};
+use std::time::Duration;
 
 use crate::address::{AdminAddress, ListenAddress};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 
-/// How a rendering refers to what lies around Envoy.
+use yaml::{f, inline, list, map, why, Field, Yaml};
+
+/// Where things are, as Envoy sees them.
 #[derive(Debug, Clone)]
 pub struct RenderOptions {
-    /// Where Envoy reaches the server.
+    /// Where the server listens.
     pub server: ListenAddress,
-    /// The filter's file, as Envoy sees it.
+    /// The filter's file.
     pub filter: PathBuf,
     /// Envoy's admin interface.
     pub admin: AdminAddress,
@@ -29,104 +35,180 @@ pub struct RenderOptions {
     pub access_log: AccessLog,
 }
 
-/// Where Envoy's access log goes.
+/// Where the access log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccessLog {
     /// Standard output.
     Stdout,
-    /// A file.
+    /// A file, appended to.
     File(PathBuf),
 }
 
-/// Envoy as a whole may hold this many client connections before it refuses more.
-const MAX_CLIENT_CONNECTIONS: u32 = 50_000;
+/// How many live exchanges Envoy takes before it refuses: 5,000 streams with ample headroom, and a
+/// bound, so that a flood ends in 503s and not in a lack of memory.
+const MOST_STREAMS: u64 = 16_384;
 
-/// A complete Envoy bootstrap, as YAML.
+/// How many client connections Envoy takes. A client of HTTP/1.1 has one for each exchange.
+const MOST_CONNECTIONS: u64 = 20_000;
+
+/// What one connection may have waiting in Envoy, in bytes: a slow reader holds this much and
+/// then slows its sender down.
+const CONNECTION_BUFFER: u64 = 1 << 20;
+
+/// A complete bootstrap, as YAML.
 pub fn bootstrap(config: &Config, options: &RenderOptions) -> String {
-    let admin = match &options.admin {
-        // For the owner alone: the interface can stop Envoy and shows its configuration.
-        AdminAddress::Unix(path) => json!({"pipe": {"path": path, "mode": 0o600}}),
-        AdminAddress::Tcp(address) => socket_address(*address),
-    };
-    yaml(&json!({
-        "admin": {"address": admin},
-        "static_resources": {
-            "listeners": config
-                .listeners
-                .iter()
-                .map(|listener| listener::listener(listener, options))
-                .collect::<Vec<_>>(),
-            "clusters": clusters::all(config, options),
-        },
-        "overload_manager": {
-            "resource_monitors": [{
-                "name": "envoy.resource_monitors.global_downstream_max_connections",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": MAX_CLIENT_CONNECTIONS,
-                },
-            }],
-        },
-    }))
+    let listeners = config
+        .listeners
+        .iter()
+        .map(|listener| listener::listener(listener, options));
+    let tree = map([
+        f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
+        f("admin", admin(&options.admin)),
+        f(
+            "static_resources",
+            map([
+                f("listeners", list(listeners)),
+                f("clusters", list(cluster::all(config, options))),
+            ]),
+        ),
+        f("overload_manager", overload()),
+    ]);
+    format!(
+        "# Envoy 1.40 for Meseta. Rendered by `meseta render envoy`: change meseta.yaml, not this \
+         file.\n{}",
+        tree.to_text()
+    )
 }
 
-/// The pieces to add to an Envoy that is already there, as YAML with comments.
+/// The parts for an Envoy that is there already: what goes into each HTTP connection manager, and
+/// the clusters.
 pub fn snippet(config: &Config, options: &RenderOptions) -> String {
-    let mut out = String::from(
-        "# The pieces to add to an Envoy that is already there (1.37 or newer).\n",
-    );
-    for listener in &config.listeners {
-        out.push_str(&format!(
-            "\n# --- into the HttpConnectionManager of listener `{}` ---\n",
-            listener.name
-        ));
-        let mut parts = vec![
-            (
-                "Takes internal headers off before any filter or route sees them.",
-                json!({"early_header_mutation_extensions": listener::early_header_mutation()}),
+    let managers = config.listeners.iter().map(|listener| {
+        let mut fields = vec![f("stat_prefix", listener.name.as_str())];
+        fields.extend(essentials(listener, options));
+        Yaml::Map(fields)
+    });
+    let tree = map([
+        why(
+            "Into the HTTP connection manager of each listener; the stat_prefix here only says\n\
+             which one is meant. Keep the order of the filters, and other filters before them.",
+            f("http_connection_managers", list(managers)),
+        ),
+        why(
+            "Into static_resources.clusters, or your CDS.",
+            f("clusters", list(cluster::all(config, options))),
+        ),
+    ]);
+    format!(
+        "# Meseta in an Envoy (1.40) of your own. Rendered by `meseta render envoy --snippet`.\n{}",
+        tree.to_text()
+    )
+}
+
+/// What every connection manager needs for us to work, and to be safe.
+fn essentials(listener: &Listener, options: &RenderOptions) -> [Field; 5] {
+    [
+        why(
+            "Internal headers, which decide where a request goes, are taken off what clients\n\
+             send, before any filter or route sees them.",
+            f("early_header_mutation_extensions", listener::sanitize()),
+        ),
+        why(
+            "Envoy's own answers in the shape that the client reads, without Envoy's details.",
+            f("local_reply_config", local_reply::config()),
+        ),
+        why(
+            "A model may be silent for as long as an exchange may take.",
+            f("stream_idle_timeout", seconds(idle_timeout(listener))),
+        ),
+        f("http_filters", filters::chain(listener, options)),
+        f("route_config", listener::routes(listener)),
+    ]
+}
+
+/// Envoy's admin interface can stop Envoy, so it is for this user or this machine only.
+fn admin(address: &AdminAddress) -> Yaml {
+    let address = match address {
+        ListenAddress::Unix(path) => inline([f(
+            "pipe",
+            map([
+                f("path", path.display().to_string()),
+                // 0600 in octal.
+                f("mode", 0o600_u64),
+            ]),
+        )]),
+        ListenAddress::Tcp(_) => socket_of(address),
+    };
+    map([
+        f("address", address),
+        why(
+            "Reachable when clients have used up all connections.",
+            f("ignore_global_conn_limit", true),
+        ),
+    ])
+}
+
+fn overload() -> Yaml {
+    let name = "envoy.resource_monitors.global_downstream_max_connections";
+    let kind =
+        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig";
+    map([f(
+        "resource_monitors",
+        list([map([
+            f("name", name),
+            f(
+                "typed_config",
+                map([
+                    f("@type", type_url(kind)),
+                    why(
+                        "A bound below what file descriptors and memory allow.",
+                        f("max_active_downstream_connections", MOST_CONNECTIONS),
+                    ),
+                ]),
             ),
-            (
-                "Envoy's own answers, in the dialect of the client's API.",
-                json!({"local_reply_config": local_reply::config()}),
-            ),
-            (
-                "In this order, the router last. Both body modes have to be FULL_DUPLEX_STREAMED.",
-                json!({"http_filters": listener::filters(listener, options)}),
-            ),
-            (
-                "The silence of a model that thinks; Envoy's default is five minutes.",
-                json!({"stream_idle_timeout": seconds(listener.timeout)}),
-            ),
-            (
-                "A route that takes everything; the server names the cluster.",
-                json!({"routes": [listener::route(listener)]}),
-            ),
-        ];
-        for (comment, part) in parts.drain(..) {
-            out.push_str(&format!("# {comment}\n{}", yaml(&part)));
+        ])]),
+    )])
+}
+
+/// An address as Envoy wants it.
+fn socket_of(address: &ListenAddress) -> Yaml {
+    match address {
+        ListenAddress::Unix(path) => {
+            inline([f("pipe", map([f("path", path.display().to_string())]))])
         }
+        ListenAddress::Tcp(address) => socket(&address.ip().to_string(), address.port()),
     }
-    out.push_str("\n# --- into the clusters ---\n");
-    out.push_str(&yaml(&json!({"clusters": clusters::all(config, options)})));
-    out
 }
 
-fn socket_address(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
+fn socket(host: &str, port: u16) -> Yaml {
+    inline([f(
+        "socket_address",
+        map([f("address", host), f("port_value", u64::from(port))]),
+    )])
 }
 
-/// A duration as protobuf's JSON form has it.
-fn seconds(duration: std::time::Duration) -> String {
-    let (whole, millis) = (duration.as_secs(), duration.subsec_millis());
-    if millis == 0 {
+/// Without a limit on the exchange something must still end the streams of vanished clients.
+fn idle_timeout(listener: &Listener) -> Duration {
+    if listener.timeout.is_zero() {
+        Duration::from_secs(3600)
+    } else {
+        listener.timeout
+    }
+}
+
+fn type_url(name: &str) -> String {
+    format!("type.googleapis.com/{name}")
+}
+
+/// A duration as protobuf's JSON writes it.
+fn seconds(duration: Duration) -> String {
+    let (whole, milliseconds) = (duration.as_secs(), duration.subsec_millis());
+    if milliseconds == 0 {
         format!("{whole}s")
     } else {
-        format!("{whole}.{millis:03}s")
+        format!("{whole}.{milliseconds:03}s")
     }
 }
 
-/// YAML of a tree that consists of text, numbers, flags, lists and maps with text keys; such a
-/// tree always has a YAML form.
-fn yaml(value: &Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests;

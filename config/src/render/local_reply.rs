@@ -1,120 +1,219 @@
-//! Envoy's own answers, in the dialect of the client's API.
+//! What clients read when Envoy itself has to answer.
 //!
-//! Time-outs, unreachable providers, a server that is down: Envoy answers those itself, in plain
-//! text and with its internals in it. Here each gets the body that a client library understands,
-//! with a fixed text. What the server answers passes as it is.
+//! The shape is the client's: the server has told it in metadata, unless Envoy answers before or
+//! without the server; then path and headers tell, which are the client's own at that point. The
+//! text is fixed for each status and never Envoy's: its details name hosts.
 
 use hermesllm::dialect::Dialect;
 use hermesllm::error::{ApiError, ErrorCode};
 use meseta_proto::RequestMetadata;
-use serde_json::{json, Value};
 
-/// What a status that Envoy answers with means to a client.
-const TABLE: [(u16, ErrorCode, &str); 8] = [
-    (408, ErrorCode::RequestTimeout, "the request did not arrive in time"),
-    (413, ErrorCode::PayloadTooLarge, "the request is too large"),
-    (429, ErrorCode::RateLimited, "too many requests"),
-    (431, ErrorCode::InvalidRequest, "the request headers are too large"),
-    (500, ErrorCode::Internal, "the request could not be handled"),
-    (502, ErrorCode::UpstreamProtocol, "the provider's answer could not be read"),
-    (503, ErrorCode::UpstreamUnavailable, "the provider cannot be reached at the moment"),
-    (504, ErrorCode::UpstreamTimeout, "the provider did not answer in time"),
+use super::access_log::plain_json;
+use super::type_url;
+use super::yaml::{f, inline, list, map, why, Yaml};
+
+/// How a status is recognised.
+#[derive(Clone, Copy)]
+enum Status {
+    Is(u16),
+    AtLeast(u16),
+}
+
+/// A reply after the server has decided: the provider is at fault, or the way to it.
+const DECIDED: [(Status, ErrorCode, &str); 6] = [
+    (
+        Status::Is(504),
+        ErrorCode::UpstreamTimeout,
+        "the provider did not answer in time",
+    ),
+    (
+        Status::Is(503),
+        ErrorCode::UpstreamUnavailable,
+        "the provider cannot be reached",
+    ),
+    (
+        Status::Is(502),
+        ErrorCode::UpstreamProtocol,
+        "the provider's answer cannot be understood",
+    ),
+    (
+        Status::Is(408),
+        ErrorCode::RequestTimeout,
+        "the request took too long to arrive",
+    ),
+    (
+        Status::AtLeast(500),
+        ErrorCode::Internal,
+        "the request failed in the gateway",
+    ),
+    (
+        Status::AtLeast(400),
+        ErrorCode::InvalidRequest,
+        "the request cannot be processed",
+    ),
 ];
 
-/// The `local_reply_config` of a connection manager.
-pub(super) fn config() -> Value {
-    let mut mappers = vec![ours()];
-    // Once a request is routed, its path is the provider's, and the metadata tells the dialect.
-    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
-        mappers.extend(rows(dialect, &metadata_filter(dialect)));
-    }
-    mappers.extend(rows(Dialect::Anthropic, &anthropic_client()));
-    let anything = json!({"not_health_check_filter": {}});
-    mappers.extend(rows(Dialect::OpenAi, &anything));
-    json!({"mappers": mappers})
-}
-
-/// The server's own answers: their details begin with our name.
-fn ours() -> Value {
-    json!({
-        "filter": {
-            "extension_filter": {
-                "name": "envoy.access_loggers.extension_filters.cel",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-                    "expression": "response.code_details.startsWith('meseta_')",
-                },
-            },
-        },
-        "body_format_override": {
-            "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"},
-            "content_type": "application/json",
-        },
-    })
-}
-
-fn rows(dialect: Dialect, filter: &Value) -> Vec<Value> {
-    let row = |filters: Vec<Value>, code: ErrorCode, message: &str| {
-        let body = ApiError::new(code, message).body(dialect);
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        json!({
-            "filter": {"and_filter": {"filters": filters}},
-            "body_format_override": {"json_format": body, "content_type": "application/json"},
-        })
-    };
-    let mut rows: Vec<Value> = TABLE
-        .iter()
-        .map(|(status, code, message)| {
-            row(
-                vec![filter.clone(), status_filter("EQ", *status)],
-                *code,
-                message,
-            )
-        })
-        .collect();
-    rows.push(row(
-        vec![filter.clone(), status_filter("GE", 400)],
+/// A reply before or without the server.
+const UNDECIDED: [(Status, ErrorCode, &str); 7] = [
+    (
+        Status::Is(504),
+        ErrorCode::Overloaded,
+        "the gateway did not answer in time",
+    ),
+    (
+        Status::Is(503),
+        ErrorCode::Overloaded,
+        "the gateway cannot take the request now",
+    ),
+    (
+        Status::Is(408),
+        ErrorCode::RequestTimeout,
+        "the request took too long to arrive",
+    ),
+    (
+        Status::Is(413),
+        ErrorCode::PayloadTooLarge,
+        "the request is too large",
+    ),
+    (
+        Status::Is(404),
+        ErrorCode::NotFound,
+        "there is nothing at this path",
+    ),
+    (
+        Status::AtLeast(500),
+        ErrorCode::Internal,
+        "the request failed in the gateway",
+    ),
+    (
+        Status::AtLeast(400),
         ErrorCode::InvalidRequest,
-        "the request could not be handled",
-    ));
-    rows
+        "the request cannot be processed",
+    ),
+];
+
+pub(super) fn config() -> Yaml {
+    let mut mappers = vec![own_answers()];
+    for (filter, dialect) in [
+        (decided(Dialect::Anthropic), Dialect::Anthropic),
+        (decided(Dialect::OpenAi), Dialect::OpenAi),
+    ] {
+        let replies = DECIDED.iter();
+        mappers.extend(replies.map(|reply| mapper(Some(&filter), dialect, reply)));
+    }
+    let anthropic = looks_like_anthropic();
+    for (filter, dialect) in [
+        (Some(&anthropic), Dialect::Anthropic),
+        (None, Dialect::OpenAi),
+    ] {
+        let replies = UNDECIDED.iter();
+        mappers.extend(replies.map(|reply| mapper(filter, dialect, reply)));
+    }
+    map([f("mappers", list(mappers)), f("body_format", plain_json())])
 }
 
-fn status_filter(op: &str, status: u16) -> Value {
-    json!({
-        "status_code_filter": {
-            "comparison": {
-                "op": op,
-                "value": {"default_value": status, "runtime_key": "meseta.local_reply"},
-            },
-        },
-    })
+/// The server's answers pass unchanged: it marks them in the details of the response.
+fn own_answers() -> Yaml {
+    let kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
+    let filter = map([
+        f("name", "envoy.access_loggers.extension_filters.cel"),
+        f(
+            "typed_config",
+            map([
+                f("@type", type_url(kind)),
+                f("expression", "response.code_details.startsWith('meseta_')"),
+            ]),
+        ),
+    ]);
+    map([why(
+        "The server's own answers pass as they are.",
+        f("filter", map([f("extension_filter", filter)])),
+    )])
 }
 
-fn metadata_filter(dialect: Dialect) -> Value {
-    json!({
-        "metadata_filter": {
-            "matcher": {
-                "filter": RequestMetadata::NAMESPACE,
-                "path": [{"key": RequestMetadata::DIALECT}],
-                "value": {"string_match": {"exact": dialect.as_str()}},
-            },
-            "match_if_key_not_found": false,
-        },
-    })
+fn mapper(filter: Option<&Yaml>, dialect: Dialect, reply: &(Status, ErrorCode, &str)) -> Yaml {
+    let (status, code, message) = reply;
+    let status = status_filter(*status);
+    let filter = match filter {
+        Some(filter) => inline([f(
+            "and_filter",
+            map([f("filters", list([filter.clone(), status]))]),
+        )]),
+        None => Yaml::Inline(Box::new(status)),
+    };
+    let body = ApiError::new(*code, *message).body(dialect);
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let request_id = inline([
+        f(
+            "header",
+            map([f("key", "x-request-id"), f("value", "%REQ(X-REQUEST-ID)%")]),
+        ),
+        f("append_action", "OVERWRITE_IF_EXISTS_OR_ADD"),
+    ]);
+    map([
+        f("filter", filter),
+        f("body", inline([f("inline_string", body)])),
+        f("headers_to_add", list([request_id])),
+    ])
 }
 
-/// A request that never reached the server: its path, or a header, tells whose client it is.
-fn anthropic_client() -> Value {
-    json!({
-        "or_filter": {
-            "filters": [
-                {"header_filter": {"header": {
-                    "name": ":path",
-                    "string_match": {"prefix": "/v1/messages"},
-                }}},
-                {"header_filter": {"header": {"name": "anthropic-version", "present_match": true}}},
-            ],
-        },
-    })
+fn status_filter(status: Status) -> Yaml {
+    let (operator, value) = match status {
+        Status::Is(value) => ("EQ", value),
+        Status::AtLeast(value) => ("GE", value),
+    };
+    let value = map([
+        f("default_value", u64::from(value)),
+        // Required; there is no runtime layer that could change it.
+        f("runtime_key", "meseta.local_reply"),
+    ]);
+    let comparison = map([f("op", operator), f("value", value)]);
+    map([f("status_code_filter", map([f("comparison", comparison)]))])
+}
+
+/// The server has said whose shapes the client reads.
+fn decided(dialect: Dialect) -> Yaml {
+    let matcher = map([
+        f("filter", RequestMetadata::NAMESPACE),
+        f("path", list([map([f("key", RequestMetadata::DIALECT)])])),
+        f(
+            "value",
+            map([f("string_match", map([f("exact", dialect.as_str())]))]),
+        ),
+    ]);
+    map([f(
+        "metadata_filter",
+        map([f("matcher", matcher), f("match_if_key_not_found", false)]),
+    )])
+}
+
+/// The request is one of an Anthropic client: by its path, or by a header on a path that is not
+/// OpenAI's alone.
+fn looks_like_anthropic() -> Yaml {
+    let path = |regex: &str, invert: bool| {
+        let string = map([f("safe_regex", map([f("regex", regex)]))]);
+        let header = map([
+            f("name", ":path"),
+            f("string_match", string),
+            f("invert_match", invert),
+        ]);
+        map([f("header_filter", map([f("header", header)]))])
+    };
+    let present = |name: &str| {
+        let header = map([f("name", name), f("present_match", true)]);
+        map([f("header_filter", map([f("header", header)]))])
+    };
+    let any = |filters: Vec<Yaml>| map([f("or_filter", map([f("filters", list(filters))]))]);
+    let by_header = any(vec![present("anthropic-version"), present("x-api-key")]);
+    let not_openai = path(
+        "/v1/(chat/completions|completions|responses|embeddings)([/?].*)?",
+        true,
+    );
+    any(vec![
+        path("/v1/messages([/?].*)?", false),
+        map([f(
+            "and_filter",
+            map([f("filters", list([by_header, not_openai]))]),
+        )]),
+    ])
 }
