@@ -138,6 +138,21 @@ fn missing_of_debian() -> Vec<String> {
     missing
 }
 
+/// Flags that keep this machine's paths out of the result, where panic messages would carry them:
+/// two machines with one toolchain build the same bytes.
+fn remap_paths() -> String {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    // Flags are split at spaces, so a path with one stays as it is.
+    cargo_home
+        .map(|path| path.display().to_string())
+        .filter(|path| !path.contains(' '))
+        .map_or_else(String::new, |path| {
+            format!("--remap-path-prefix={path}=/cargo")
+        })
+}
+
 /// What a command prints, or `None` when it cannot be run or fails.
 fn ask(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
@@ -165,7 +180,7 @@ impl Toolchain {
                     .env("RUSTUP_AUTO_INSTALL", "0")
                     // What this program was itself compiled with is for the native build.
                     .env_remove("CARGO_ENCODED_RUSTFLAGS")
-                    .env_remove("RUSTFLAGS")
+                    .env("RUSTFLAGS", remap_paths())
                     .arg(subcommand);
                 command
             }
@@ -190,7 +205,10 @@ impl Toolchain {
                     // Debian ships libc apart from Rust, so nothing is self-contained.
                     .env(
                         "RUSTFLAGS",
-                        format!("-C link-self-contained=no -L native={DEBIAN_LIBC}"),
+                        format!(
+                            "-C link-self-contained=no -L native={DEBIAN_LIBC} {}",
+                            remap_paths()
+                        ),
                     )
                     .arg(subcommand)
                     .arg("-Zbuild-std=std,panic_abort");
