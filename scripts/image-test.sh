@@ -40,11 +40,12 @@ inside() {
         CARGO_TERM_COLOR=never LANG=C.UTF-8 "${certificates[@]}" "$@"
 }
 
-# as_user COMMAND...: as the image's user in the run root, with nothing of this machine's environment.
-as_user() {
-    chroot --userspec="$user" --groups= "$image/run" \
-        /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin TEST_KEY=not-a-real-key "$@"
-}
+# As the image's user in the run root, with nothing of this machine's environment. Words to put before
+# a command, not a function: in the background, a function's pid is not the command's.
+as_user=(
+    chroot --userspec="$user" --groups= "$image/run"
+    /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin TEST_KEY=not-a-real-key
+)
 
 apt_sources() {
     if [[ -n ${MESETA_APT_SOURCES:-} ]]; then
@@ -138,19 +139,19 @@ server: {listen: "unix:/run/meseta/server.sock", admin: "127.0.0.1:$port"}
 YAML
     mount -t proc proc "$image/run/proc"
 
-    [[ $(as_user id -u):$(as_user id -g) == "$user" ]] || fail "the image's user is not $user"
-    if as_user touch /usr/local/bin/x 2>/dev/null; then fail "the image's user can write the binary's folder"; fi
-    as_user meseta version
-    as_user meseta validate /etc/meseta/meseta.yaml
-    as_user meseta render filter --output /run/meseta/meter.wasm
-    as_user meseta render envoy /etc/meseta/meseta.yaml --server unix:/run/meseta/server.sock \
+    [[ $("${as_user[@]}" id -u):$("${as_user[@]}" id -g) == "$user" ]] || fail "the image's user is not $user"
+    if "${as_user[@]}" touch /usr/local/bin/x 2>/dev/null; then fail "the image's user can write the binary's folder"; fi
+    "${as_user[@]}" meseta version
+    "${as_user[@]}" meseta validate /etc/meseta/meseta.yaml
+    "${as_user[@]}" meseta render filter --output /run/meseta/meter.wasm
+    "${as_user[@]}" meseta render envoy /etc/meseta/meseta.yaml --server unix:/run/meseta/server.sock \
         --filter "$image/run/run/meseta/meter.wasm" >"$image/envoy.yaml"
     if grep -q not-a-real-key "$image/envoy.yaml"; then fail "the rendered configuration holds a key"; fi
     envoy=${MESETA_ENVOY:-$(scripts/setup-envoy.sh)}
     "$envoy" --mode validate --config-path "$image/envoy.yaml" 2>"$image/envoy.log" ||
         fail "Envoy refuses the image's configuration: $(tail -n5 "$image/envoy.log")"
 
-    as_user meseta serve --config /etc/meseta/meseta.yaml --listen unix:/run/meseta/server.sock \
+    "${as_user[@]}" meseta serve --config /etc/meseta/meseta.yaml --listen unix:/run/meseta/server.sock \
         >"$image/serve.log" 2>&1 &
     server=$!
     wait_for "answer of /healthz" answers "http://127.0.0.1:$port/healthz"
