@@ -107,10 +107,9 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
         .get("http_host")
         .and_then(|node| address::http_host(&node, findings));
     let base_url = map.get("base_url");
-    let configured = match &base_url {
-        Some(node) => Some(address::base_url(node, findings)),
-        None => None,
-    };
+    let configured = base_url
+        .as_ref()
+        .map(|node| address::base_url(node, findings));
     let model = model(map, findings);
     let kind = model
         .as_ref()

@@ -16,14 +16,16 @@ const FOREIGN: [&str; 5] = [
     "x-arch-agent-listener-name",
 ];
 
-/// Headers of ours and of Envoy's that no provider may see.
-const HIDDEN: [&str; 6] = [
+/// Headers of ours and of Envoy's, and what they tell of the client, that no provider may see.
+const HIDDEN: [&str; 8] = [
     headers::CLUSTER,
     headers::MODEL,
     meseta_proto::LISTENER_KEY,
     "x-envoy-external-address",
     "x-envoy-internal",
     "x-envoy-expected-rq-timeout-ms",
+    "x-forwarded-for",
+    "x-forwarded-proto",
 ];
 
 pub(super) fn listener(listener: &Listener, options: &RenderOptions) -> Yaml {

@@ -1,0 +1,155 @@
+//! Whatever a document holds, the outcome is a configuration that renders, or problems.
+
+use std::path::PathBuf;
+
+use meseta_config::{
+    bootstrap, load, snippet, AccessLog, Config, ListenAddress, Problems, RenderOptions, Source,
+};
+use proptest::prelude::*;
+use serde_yaml::Value;
+
+const DOCUMENT: &str = "
+version: v0.4.0
+listeners:
+  - {type: model, name: front, address: 127.0.0.1, port: 12000, timeout: 30s, cors: {allow_origins: ['http://a.example']}}
+model_providers:
+  - {model: openai/gpt-4o, access_key: $KEY, default: true, name: big, headers: {x-team: a}}
+  - {model: mine/*, base_url: 'http://localhost:1/v1', http_host: h, provider_interface: openai}
+model_aliases: {fast: {target: gpt-4o}, faster: {target: fast}}
+server: {listen: 'unix:/s', admin: '127.0.0.1:1', max_request_bytes: 1MiB, drain_timeout: 1s, log: json}
+tracing: {otlp_endpoint: 'http://h:1', random_sampling: 5, exporters: [{type: posthog}]}
+overrides: {upstream_connect_timeout: 1s}
+routing: {session_cache: {type: memory}}
+";
+
+fn read(text: &str) -> Result<Config, Problems> {
+    load(&Source {
+        text,
+        name: "any",
+        env: &|name| (name == "KEY").then(|| "sk-hidden".to_owned()),
+    })
+}
+
+/// Renders what loads, and reads the rendering.
+fn check(outcome: Result<Config, Problems>) {
+    match outcome {
+        Err(problems) => assert!(!problems.0.is_empty()),
+        Ok(config) => {
+            let options = RenderOptions {
+                server: ListenAddress::Unix(PathBuf::from("/s")),
+                filter: PathBuf::from("/f"),
+                admin: ListenAddress::Unix(PathBuf::from("/a")),
+                access_log: AccessLog::Stdout,
+            };
+            for text in [bootstrap(&config, &options), snippet(&config, &options)] {
+                assert!(!text.contains("sk-hidden"));
+                serde_yaml::from_str::<Value>(&text).unwrap();
+            }
+            assert!(!format!("{config:?}{}", config.redacted()).contains("sk-hidden"));
+            for model in config.models() {
+                config.resolve(Some(&model.id)).unwrap();
+            }
+        }
+    }
+}
+
+/// How many values a document has.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Sequence(items) => items.iter().map(size).sum(),
+        Value::Mapping(map) => map.values().map(size).sum(),
+        _ => 0,
+    }
+}
+
+/// Puts a value in the place of the n-th one.
+fn replace(value: &mut Value, place: &mut usize, new: &Value) {
+    if *place == 0 {
+        *value = new.clone();
+        *place = usize::MAX;
+        return;
+    }
+    *place = place.wrapping_sub(1);
+    let below: Vec<&mut Value> = match value {
+        Value::Sequence(items) => items.iter_mut().collect(),
+        Value::Mapping(map) => map.values_mut().collect(),
+        _ => Vec::new(),
+    };
+    for value in below {
+        if *place > usize::MAX / 2 {
+            return;
+        }
+        replace(value, place, new);
+    }
+}
+
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        prop_oneof![
+            Just("$KEY"),
+            Just("${KEY"),
+            Just("$UNSET"),
+            Just("openai/*"),
+            Just("fast"),
+            Just("http://[::1"),
+            Just("http://h:99999"),
+            Just("1e400s"),
+            Just("0.0.0.0"),
+            Just("unix:"),
+            Just("*"),
+        ]
+        .prop_map(Value::from),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    scalar().prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Sequence),
+            prop::collection::vec((scalar(), inner), 0..4)
+                .prop_map(|entries| Value::Mapping(entries.into_iter().collect())),
+        ]
+    })
+}
+
+#[test]
+fn the_document_itself_loads() {
+    let config = read(DOCUMENT).unwrap();
+    assert_eq!(config.resolve(Some("faster")).unwrap().id, "openai/gpt-4o");
+    check(Ok(config));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn any_value_in_any_place_gives_a_configuration_or_problems(place in any::<prop::sample::Index>(), new in value()) {
+        let mut document: Value = serde_yaml::from_str(DOCUMENT).unwrap();
+        let mut place = place.index(size(&document));
+        replace(&mut document, &mut place, &new);
+        if let Ok(text) = serde_yaml::to_string(&document) {
+            check(read(&text));
+        }
+    }
+
+    #[test]
+    fn any_text_gives_a_configuration_or_problems(text in "\\PC{0,80}") {
+        check(read(&text));
+    }
+
+    #[test]
+    fn any_cut_of_the_document_gives_a_configuration_or_problems(at in any::<prop::sample::Index>()) {
+        check(read(&DOCUMENT[..at.index(DOCUMENT.len())]));
+    }
+
+    #[test]
+    fn any_requested_model_is_found_or_not(name in "\\PC{0,200}") {
+        let config = read(DOCUMENT).unwrap();
+        let _ = config.resolve(Some(&name));
+    }
+}
