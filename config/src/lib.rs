@@ -10,6 +10,15 @@
 //! held in [`Provider::credential`] and in header values only; it is never rendered, printed or
 //! put into a message. Nothing here panics on any input.
 
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
 pub mod address;
 mod config;
 mod detected;

@@ -1,1 +1,191 @@
+//! What renderings hold, and what they must not.
 
+use serde_yaml::Value;
+
+use super::*;
+use crate::{load, Source};
+
+const TEXT: &str = "
+listeners:
+  - {name: front, address: 127.0.0.1, port: 12000, timeout: 90s}
+  - {name: 'off', address: '::1', port: 0, timeout: 0s}
+model_providers:
+  - {model: openai/a, access_key: sk-literal, headers: {x-key: sk-header}}
+  - {model: openai/b, access_key: $KEY}
+  - {model: vllm/c, base_url: 'http://gpu:8000'}
+  - {model: vllm/d, base_url: 'http://gpu:8001'}
+";
+
+fn config() -> Config {
+    load(&Source {
+        text: TEXT,
+        name: "meseta.yaml",
+        env: &|_| Some("sk-variable".to_owned()),
+    })
+    .unwrap()
+}
+
+fn options() -> RenderOptions {
+    RenderOptions {
+        server: ListenAddress::Unix("/run/s.sock".into()),
+        filter: "/lib/meter.wasm".into(),
+        admin: ListenAddress::Unix("/run/admin.sock".into()),
+        access_log: AccessLog::File("/var/log/access.log".into()),
+    }
+}
+
+fn tree(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+/// The connection manager of a listener.
+fn manager(tree: &Value, listener: usize) -> &Value {
+    let listener = &tree["static_resources"]["listeners"][listener];
+    &listener["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+#[test]
+fn no_secret_is_rendered() {
+    for text in [
+        bootstrap(&config(), &options()),
+        snippet(&config(), &options()),
+    ] {
+        assert!(!text.contains("sk-"), "{text}");
+        assert!(!text.contains("x-key"), "{text}");
+    }
+}
+
+#[test]
+fn the_same_configuration_renders_the_same_text() {
+    assert_eq!(
+        bootstrap(&config(), &options()),
+        bootstrap(&config(), &options())
+    );
+}
+
+#[test]
+fn each_address_of_a_provider_is_a_cluster_once() {
+    let tree = tree(&bootstrap(&config(), &options()));
+    let clusters = tree["static_resources"]["clusters"].as_sequence().unwrap();
+    let names: Vec<_> = clusters
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "meseta_server",
+            "https_api.openai.com_443",
+            "http_gpu_8000",
+            "http_gpu_8001"
+        ]
+    );
+    let tls = &clusters[1]["transport_socket"]["typed_config"];
+    assert_eq!(tls["sni"], "api.openai.com");
+    let context = &tls["common_tls_context"]["validation_context"];
+    let name = &context["match_typed_subject_alt_names"][0];
+    assert_eq!(
+        (&name["san_type"], &name["matcher"]["exact"]),
+        (&"DNS".into(), &"api.openai.com".into())
+    );
+    assert!(clusters[2].get("transport_socket").is_none());
+    for cluster in clusters {
+        let threshold = &cluster["circuit_breakers"]["thresholds"][0];
+        for limit in ["max_connections", "max_pending_requests", "max_requests"] {
+            assert!(threshold[limit].as_u64().unwrap() > 5_000, "{limit}");
+        }
+        assert!(cluster["per_connection_buffer_limit_bytes"].is_u64());
+    }
+}
+
+#[test]
+fn each_listener_tells_the_server_its_name_and_has_its_timeout() {
+    let tree = tree(&bootstrap(&config(), &options()));
+    for (at, name, timeout, idle) in [(0, "front", "90s", "90s"), (1, "off", "0s", "3600s")] {
+        assert_eq!(tree["static_resources"]["listeners"][at]["name"], name);
+        let manager = manager(&tree, at);
+        let filters = manager["http_filters"].as_sequence().unwrap();
+        let names: Vec<_> = filters
+            .iter()
+            .map(|f| f["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "meseta.path",
+                "envoy.filters.http.ext_proc",
+                "meseta.meter",
+                "envoy.filters.http.router"
+            ]
+        );
+        let metadata = &filters[1]["typed_config"]["grpc_service"]["initial_metadata"][0];
+        assert_eq!(metadata["key"], "x-meseta-listener");
+        assert_eq!(metadata["value"], name);
+        let route = &manager["route_config"]["virtual_hosts"][0]["routes"][0];
+        assert_eq!(route["route"]["timeout"], timeout);
+        assert_eq!(route["route"]["cluster_header"], "x-meseta-cluster");
+        assert!(route["route"].get("retry_policy").is_none());
+        assert_eq!(manager["stream_idle_timeout"], idle);
+        let removed = route["request_headers_to_remove"].as_sequence().unwrap();
+        assert!(removed.contains(&"x-meseta-cluster".into()));
+    }
+}
+
+#[test]
+fn the_admin_socket_is_for_its_owner_only() {
+    let tree = tree(&bootstrap(&config(), &options()));
+    let pipe = &tree["admin"]["address"]["pipe"];
+    assert_eq!(
+        (&pipe["path"], &pipe["mode"]),
+        (&"/run/admin.sock".into(), &0o600.into())
+    );
+}
+
+#[test]
+fn the_access_log_has_no_header_and_no_query_string() {
+    let tree = tree(&bootstrap(&config(), &options()));
+    let log = &manager(&tree, 0)["access_log"][0]["typed_config"];
+    assert_eq!(log["path"], "/var/log/access.log");
+    let format = log["log_format"]["json_format"].as_mapping().unwrap();
+    for (key, value) in format {
+        let value = value.as_str().unwrap();
+        let harmless = ["%REQ(:METHOD)%", "%REQ(X-REQUEST-ID)%"].contains(&value);
+        assert!(harmless || !value.starts_with("%REQ"), "{key:?}: {value}");
+    }
+    for key in [
+        "provider",
+        "model",
+        "input_tokens",
+        "output_tokens",
+        "attempts",
+        "path",
+    ] {
+        assert!(format.contains_key(key), "{key}");
+    }
+}
+
+#[test]
+fn envoys_own_answers_are_json_in_both_dialects() {
+    let tree = tree(&bootstrap(&config(), &options()));
+    let mappers = &manager(&tree, 0)["local_reply_config"]["mappers"];
+    let mappers = mappers.as_sequence().unwrap();
+    let (own, others) = mappers.split_first().unwrap();
+    assert!(own.get("body").is_none(), "the server's own answers pass");
+    for mapper in others {
+        let body = mapper["body"]["inline_string"].as_str().unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(body["error"]["message"].is_string());
+    }
+    let is_anthropic = |mapper: &&Value| {
+        let body = mapper["body"]["inline_string"].as_str().unwrap();
+        body.contains("\"type\":\"error\"")
+    };
+    assert_eq!(others.iter().filter(is_anthropic).count() * 2, others.len());
+}
+
+#[test]
+fn durations_are_written_as_protobuf_reads_them() {
+    assert_eq!(seconds(Duration::from_millis(1_500)), "1.500s");
+    assert_eq!(seconds(Duration::from_millis(5)), "0.005s");
+    assert_eq!(seconds(Duration::ZERO), "0s");
+}

@@ -1,0 +1,295 @@
+//! Renderings in the real Envoy that `MESETA_ENVOY` names. Skipped visibly without it.
+//!
+//! The filter is `MESETA_FILTER`, or the one that `cargo xtask wasm` has built.
+
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+#[path = "support/files.rs"]
+mod files;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use meseta_config::{
+    bootstrap, load, snippet, AccessLog, Config, ListenAddress, RenderOptions, Source,
+};
+use serde_yaml::{Mapping, Value};
+
+/// One of everything: names of all kinds, addresses of both families, TLS to names and addresses.
+const EVERYTHING: &str = "
+listeners:
+  - {type: model, name: front, address: 127.0.0.1, port: 0}
+  - {type: model, name: 'on', address: '::1', port: 0, timeout: 0s}
+  - {type: model, name: 'my listener/1.5', address: 127.0.0.1, port: 0, timeout: 1500ms}
+model_providers:
+  - {model: openai/gpt-4o, access_key: $KEY, default: true}
+  - {model: openai/other, access_key: $KEY, base_url: 'https://api.openai.com:8443/v1'}
+  - {model: anthropic/*, access_key: $KEY}
+  - {model: ollama/*}
+  - {model: mine/a, base_url: 'https://10.0.0.1:8443/v1', http_host: api.internal, provider_interface: openai}
+  - {model: mine/b, base_url: 'https://[::1]:8443/v1', provider_interface: openai}
+  - {model: mine/c, base_url: 'https://10.0.0.1:8443/v1', provider_interface: vllm}
+  - {model: mine/d, base_url: 'http://vllm:8000', provider_interface: vllm}
+overrides: {upstream_connect_timeout: 250ms}
+";
+
+fn read(name: &str, text: &str) -> Config {
+    load(&Source {
+        text,
+        name,
+        env: &|name| (name == "KEY").then(|| "sk-hidden".to_owned()),
+    })
+    .unwrap_or_else(|problems| panic!("{name}: {problems}"))
+}
+
+/// Envoy and the filter.
+struct Tools {
+    envoy: PathBuf,
+    filter: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Tools {
+    fn find() -> Option<Self> {
+        let Some(envoy) = std::env::var_os("MESETA_ENVOY").filter(|path| !path.is_empty()) else {
+            eprintln!("skipped: MESETA_ENVOY names no Envoy");
+            return None;
+        };
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/meter/meseta_meter.wasm");
+        let filter = std::env::var_os("MESETA_FILTER").map_or(built, PathBuf::from);
+        if !filter.is_file() {
+            eprintln!("skipped: no filter at {}", filter.display());
+            return None;
+        }
+        Some(Self {
+            envoy: envoy.into(),
+            filter,
+            directory: tempfile::tempdir().unwrap(),
+        })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn options(&self) -> RenderOptions {
+        RenderOptions {
+            server: ListenAddress::Unix(self.file("server.sock")),
+            filter: self.filter.clone(),
+            admin: ListenAddress::Unix(self.file("admin.sock")),
+            access_log: AccessLog::File(self.file("access.log")),
+        }
+    }
+
+    /// Envoy accepts it, and warns of nothing.
+    fn validate(&self, name: &str, text: &str) {
+        let path = self.file("validated.yaml");
+        std::fs::write(&path, text).unwrap();
+        let output = Command::new(&self.envoy)
+            .args(["--mode", "validate", "--log-level", "warning", "-c"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {said}");
+        assert!(!said.contains("[warning]"), "{name}: {said}");
+    }
+
+    fn start(&self, config: &Config) -> Running {
+        let path = self.file("bootstrap.yaml");
+        std::fs::write(&path, bootstrap(config, &self.options())).unwrap();
+        let log = std::fs::File::create(self.file("envoy.log")).unwrap();
+        let child = Command::new(&self.envoy)
+            .arg("-c")
+            .arg(&path)
+            .args(["--concurrency", "1", "--disable-hot-restart"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut running = Running {
+            child,
+            admin: self.file("admin.sock"),
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while running
+            .ask_admin("/ready")
+            .is_none_or(|answer| !answer.contains("LIVE"))
+        {
+            let ended = running.child.try_wait().unwrap();
+            let log = std::fs::read_to_string(self.file("envoy.log")).unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "{log}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        running
+    }
+}
+
+/// A running Envoy; it ends with the value.
+struct Running {
+    child: Child,
+    admin: PathBuf,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    fn ask_admin(&self, path: &str) -> Option<String> {
+        let mut stream = UnixStream::connect(&self.admin).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    fn address(&self, listener: &str) -> SocketAddr {
+        let listing = self.ask_admin("/listeners").unwrap();
+        let prefix = format!("{listener}::");
+        let line = listing.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.unwrap().trim().parse().unwrap()
+    }
+
+    /// Status and body of a request.
+    fn ask(&self, request: &str, headers: &str, body: &str) -> (u16, serde_json::Value) {
+        let mut stream = TcpStream::connect(self.address("front")).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-type: application/json"), "{head}");
+        assert!(head.contains("x-request-id: "), "{head}");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
+    }
+}
+
+#[test]
+fn envoy_accepts_every_rendering_without_a_warning() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let mut configs = vec![("everything".to_owned(), read("everything", EVERYTHING))];
+    configs.extend(files::planos().into_iter().map(|(name, text)| {
+        let config = read(&name, &text);
+        (name, config)
+    }));
+    for (name, config) in &configs {
+        tools.validate(name, &bootstrap(config, &tools.options()));
+    }
+    let options = RenderOptions {
+        server: ListenAddress::Tcp("127.0.0.1:9000".parse().unwrap()),
+        admin: ListenAddress::Tcp("[::1]:0".parse().unwrap()),
+        access_log: AccessLog::Stdout,
+        ..tools.options()
+    };
+    tools.validate("tcp", &bootstrap(&configs[0].1, &options));
+}
+
+#[test]
+fn a_snippet_works_in_an_envoy_of_ones_own() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let config = read("everything", EVERYTHING);
+    let snippet: Value = serde_yaml::from_str(&snippet(&config, &tools.options())).unwrap();
+    let kind = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let listeners: Vec<Value> = snippet["http_connection_managers"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|parts| {
+            let mut manager = parts.as_mapping().unwrap().clone();
+            manager.insert("@type".into(), kind.into());
+            let text = "{address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: [{filters: [{name: hcm}]}]}";
+            let mut listener: Value = serde_yaml::from_str(text).unwrap();
+            listener["filter_chains"][0]["filters"][0]["typed_config"] = Value::Mapping(manager);
+            listener
+        })
+        .collect();
+    assert_eq!(listeners.len(), 3);
+    let mut resources = Mapping::new();
+    resources.insert("listeners".into(), Value::Sequence(listeners));
+    resources.insert("clusters".into(), snippet["clusters"].clone());
+    let mut document = Mapping::new();
+    document.insert("static_resources".into(), Value::Mapping(resources));
+    let text = serde_json::to_string(&Value::Mapping(document)).unwrap();
+    let path = tools.file("own.json");
+    std::fs::write(&path, text).unwrap();
+    let output = Command::new(&tools.envoy)
+        .args(["--mode", "validate", "-c"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:.2000}", said);
+}
+
+#[test]
+fn without_the_server_clients_get_503_in_their_dialect_and_nothing_goes_upstream() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    upstream.set_nonblocking(true).unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let text = format!(
+        "listeners: [{{name: front, address: 127.0.0.1, port: 0}}]\nmodel_providers: [{{model: ollama/x, base_url: 'http://127.0.0.1:{port}', default: true}}]\n"
+    );
+    let config = read("spoofed", &text);
+    let spoofed = format!("x-meseta-cluster: http_127.0.0.1_{port}\r\n");
+    assert_eq!(
+        config.providers[0].cluster,
+        format!("http_127.0.0.1_{port}")
+    );
+    let envoy = tools.start(&config);
+    let body = "{\"model\":\"x\"}";
+    for path in [
+        "/v1/chat/completions",
+        "/v1/responses?q=1",
+        "/v1/embeddings",
+        "/v1/models",
+        "/elsewhere",
+        "/v1/messages_not",
+    ] {
+        let (status, body) = envoy.ask(&format!("POST {path}"), &spoofed, body);
+        assert_eq!(status, 503, "{path}");
+        assert!(body["error"]["code"].is_string(), "{path}: {body}");
+    }
+    for (path, headers) in [
+        ("/v1/messages", ""),
+        ("/v1/messages?beta=true", ""),
+        ("/v1/messages/count_tokens", ""),
+        ("/v1/models", "anthropic-version: 2023-06-01\r\n"),
+        ("/elsewhere", "x-api-key: k\r\n"),
+    ] {
+        let headers = format!("{spoofed}{headers}");
+        let (status, body) = envoy.ask(&format!("POST {path}"), &headers, body);
+        assert_eq!(status, 503, "{path}");
+        assert_eq!(body["type"], "error", "{path}: {body}");
+    }
+    let with_key = format!("{spoofed}x-api-key: k\r\n");
+    let (_, openai) = envoy.ask("POST /v1/chat/completions", &with_key, body);
+    assert!(openai["error"]["code"].is_string(), "{openai}");
+    let accepted = upstream.accept().map(|_| ()).unwrap_err();
+    assert_eq!(accepted.kind(), ErrorKind::WouldBlock);
+    let told = envoy.ask_admin("/config_dump").unwrap();
+    assert!(told.contains("cluster_header"));
+}
