@@ -126,9 +126,14 @@ async fn run(options: ServeOptions, stop: CancellationToken) -> Result<(), Serve
     for notice in &config.notices {
         tracing::warn!(target: "meseta", "{notice}");
     }
+    let metrics = Arc::new(Metrics::new());
+    for model in config.models() {
+        // Before any that only requests name: those must not use the labels up.
+        metrics.model_label(&model.id);
+    }
     let shared = Arc::new(Shared {
         config: ArcSwap::from_pointee(config),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         running: TaskTracker::new(),
         cut_off: CancellationToken::new(),
     });

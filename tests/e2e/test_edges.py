@@ -59,7 +59,7 @@ async def test_no_model_means_the_default_and_an_alias_means_its_target(provider
 async def test_without_a_default_a_missing_model_is_said_to_be_missing(make_stack):
     import httpx
 
-    stack = await make_stack({"model_providers": [{"model": "openai/only", "access_key": "$OPENAI_TEST_KEY"}]})
+    stack = await make_stack({"model_providers": [{"model": "openai/only", "access_key": "$OPENAI_TEST_KEY"}], "model_aliases": {}})
     async with httpx.AsyncClient(base_url=stack.url) as client:
         assert_error(await client.post(OPENAI, json={"messages": []}), OPENAI, 400, "model")
         assert_error(await client.post(ANTHROPIC, json={"messages": []}), ANTHROPIC, 400, "model")

@@ -63,8 +63,12 @@ async def test_a_document_that_is_cut_off_never_looks_complete(provider, client,
         exchange.keep_alive = False
 
     provider.on(model, behaviour)
-    with pytest.raises(httpx.RemoteProtocolError):
-        await client.post("/v1/chat/completions", json={"model": f"openai/{model}"})
+    try:
+        response = await client.post("/v1/chat/completions", json={"model": f"openai/{model}"})
+    except httpx.RemoteProtocolError:
+        return
+    # Broken off before the headers had gone on: Envoy's own answer, in the client's dialect.
+    assert_error(response, "/v1/chat/completions", 502)
 
 
 @pytest.mark.parametrize("path, vendor", [("/v1/chat/completions", "openai"), ("/v1/messages", "anthropic"), ("/v1/responses", "openai")])
@@ -124,7 +128,8 @@ async def test_another_body_mode_is_refused_and_the_setting_named(make_stack):
     def buffered(tree):
         for listener in tree["static_resources"]["listeners"]:
             manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-            mode = manager["http_filters"][0]["typed_config"]["processing_mode"]
+            configs = [one["typed_config"] for one in manager["http_filters"]]
+            mode = next(config["processing_mode"] for config in configs if "processing_mode" in config)
             mode.update(request_body_mode="BUFFERED", request_trailer_mode="SKIP")
 
     stack = await make_stack(rendered=buffered)

@@ -207,13 +207,13 @@ impl Answering {
         let due = ending.is_some()
             || self.transcoder.progress().events >= self.published_events + USAGE_EVENTS
             || self.published_at.elapsed() >= USAGE_INTERVAL;
+        if ending == Some(Ending::Truncated) && context.outcome.error.is_none() {
+            context.outcome.error = Some(ErrorCode::UpstreamTruncated.reason());
+        }
         let usage = self.usage(context, ending.is_some());
         if due {
             self.published_events = self.transcoder.progress().events;
             self.published_at = Instant::now();
-        }
-        if ending == Some(Ending::Truncated) && context.outcome.error.is_none() {
-            context.outcome.error = Some(ErrorCode::UpstreamTruncated.reason());
         }
         context.outbox.body(
             Direction::Response,
