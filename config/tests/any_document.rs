@@ -125,7 +125,7 @@ fn the_document_itself_loads() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn any_value_in_any_place_gives_a_configuration_or_problems(place in any::<prop::sample::Index>(), new in value()) {

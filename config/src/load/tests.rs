@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::problem::NoticeKind;
-use crate::{Cors, ListenAddress, LogFormat, Notice, ResolveError, Scheme};
+use crate::{Cors, ListenAddress, LogFormat, ResolveError, Scheme};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -40,11 +40,6 @@ fn paths(text: &str) -> Vec<String> {
 /// The one provider entry of a document.
 fn with_provider(entry: &str) -> String {
     format!("model_providers:\n  - {{{entry}}}\n")
-}
-
-/// The notices, without those about listening on loopback.
-fn notices(config: &Config) -> Vec<&Notice> {
-    config.notices.iter().collect()
 }
 
 const SMALL: &str = "model_providers: [{model: openai/gpt-4o, default: true}]\n";
@@ -169,7 +164,8 @@ fn planos_keys_without_effect_are_told_and_their_inside_is_still_checked() {
          listeners: [{{type: agent, name: a, port: 1}}, {{type: model, name: m, max_retries: 3}}]\n\
          tracing: {{exporters: [{{type: posthog}}]}}\n"
     ));
-    let found: Vec<_> = notices(&config)
+    let found: Vec<_> = config
+        .notices
         .iter()
         .filter(|notice| notice.kind == NoticeKind::NotYetActive)
         .map(|notice| notice.path.as_str())
