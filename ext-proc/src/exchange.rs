@@ -40,6 +40,7 @@ pub(crate) use self::error::ExchangeError;
 
 use self::answer::Answering;
 use self::outbox::Outbox;
+use self::reply::Client;
 use self::request::{Collecting, Forwarded};
 use crate::head::{RequestHead, ResponseHead};
 use crate::metrics::Metrics;
@@ -184,6 +185,13 @@ impl Exchange {
                     Some(collecting) => State::Collecting(collecting),
                     None => self.replied(),
                 }
+            }
+            // Envoy answers before any filter has seen the request: an upgrade, a broken target.
+            (State::Opening, Request::ResponseHeaders(headers)) => {
+                check_modes(message.protocol_config)?;
+                let client = Client::of_unknown(&RequestHead::default());
+                let head = ResponseHead::read(headers);
+                self.answer(Forwarded::nowhere(client), head, code_details)
             }
             (State::Collecting(mut collecting), Request::RequestBody(body)) => {
                 let end = body.end_of_stream;

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{field::Empty, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -70,9 +70,7 @@ impl ExchangeSpan {
         let span = tracing::info_span!(
             target: "meseta::span",
             "exchange",
-            otel.name = Empty,
             otel.kind = "client",
-            otel.status_code = Empty,
             "http.request.method" = head.method,
             "http.response.status_code" = Empty,
             "error.type" = Empty,
@@ -132,9 +130,11 @@ impl ExchangeSpan {
             "embeddings" => "embeddings",
             other => other,
         };
-        span.record("otel.name", format!("{operation} {}", outcome.model).trim());
+        // Once its context has been passed on, the span itself has to be renamed.
+        let name = format!("{operation} {}", outcome.model);
+        span.context().span().update_name(name.trim().to_owned());
         span.record("gen_ai.operation.name", operation);
-        span.record("http.response.status_code", outcome.status);
+        span.record("http.response.status_code", i64::from(outcome.status));
         span.record("meseta.listener", &*outcome.listener);
         span.record("meseta.ending", ending);
         if !outcome.request_id.is_empty() {
@@ -148,15 +148,20 @@ impl ExchangeSpan {
             span.record("gen_ai.request.stream", outcome.stream);
             span.record("llm.is_streaming", outcome.stream);
             let usage = &outcome.usage;
-            span.record("gen_ai.usage.input_tokens", usage.input);
-            span.record("gen_ai.usage.output_tokens", usage.output);
-            span.record("gen_ai.usage.cache_read.input_tokens", usage.cached);
-            span.record(
-                "gen_ai.usage.cache_creation.input_tokens",
-                usage.cache_write,
-            );
-            span.record("llm.usage.prompt_tokens", usage.input);
-            span.record("llm.usage.completion_tokens", usage.output);
+            for (name, count) in [
+                ("gen_ai.usage.input_tokens", usage.input),
+                ("gen_ai.usage.output_tokens", usage.output),
+                ("gen_ai.usage.cache_read.input_tokens", usage.cached),
+                (
+                    "gen_ai.usage.cache_creation.input_tokens",
+                    usage.cache_write,
+                ),
+                ("llm.usage.prompt_tokens", usage.input),
+                ("llm.usage.completion_tokens", usage.output),
+            ] {
+                // OpenTelemetry's integers are signed; unsigned ones would go out as text.
+                span.record(name, i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
         for (name, value) in [
             ("gen_ai.response.model", &outcome.response_model),
@@ -175,8 +180,9 @@ impl ExchangeSpan {
         }
         let failed = outcome.status >= 400 || ending != "complete";
         if failed {
-            span.record("otel.status_code", "ERROR");
-            span.record("error.type", outcome.error.unwrap_or(ending));
+            let reason = outcome.error.unwrap_or(ending);
+            span.set_status(Status::error(reason));
+            span.record("error.type", reason);
         }
     }
 }

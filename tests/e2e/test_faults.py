@@ -104,7 +104,8 @@ async def test_an_answer_that_cannot_be_decoded_never_looks_complete(provider, c
             response = await request
         except httpx.RemoteProtocolError:
             return
-        assert response.status_code >= 500, response.text
+        # The provider was reached: it is not said that it was not.
+        assert response.status_code >= 500 and "cannot be reached" not in response.text, response.text
 
 
 async def test_a_provider_that_cannot_be_reached_is_said_to_be_so_without_internals(client):

@@ -15,8 +15,9 @@ use crate::units::parse_duration;
 /// The port of a model listener, Plano's too.
 const PORT: u16 = 12000;
 
-/// Plano's default. It bounds the exchange as a whole, streams included.
-const TIMEOUT: Duration = Duration::from_secs(300);
+/// It bounds the exchange as a whole, streams included; as long as the client libraries wait by
+/// default. Plano's 300 s cut long generations off.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The name of the listener that is there when the file has none, and of one without a name.
 const NAME: &str = "model";

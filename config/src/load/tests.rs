@@ -51,7 +51,7 @@ fn a_small_file_gets_every_default() {
     let listener = &config.listeners[0];
     assert_eq!((listener.name.as_str(), listener.port), ("model", 12000));
     assert!(listener.address.is_loopback());
-    assert_eq!(listener.timeout, Duration::from_secs(300));
+    assert_eq!(listener.timeout, Duration::from_secs(600));
     assert_eq!(listener.cors, Cors::Loopback);
     assert_eq!(
         config.server.listen.to_string(),

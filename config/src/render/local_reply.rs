@@ -92,8 +92,19 @@ const UNDECIDED: [(Status, ErrorCode, &str); 7] = [
     ),
 ];
 
+/// A reply after the server has decided and then failed: the provider is not at fault.
+const FAILED: (Status, ErrorCode, &str) = (
+    Status::AtLeast(500),
+    ErrorCode::Overloaded,
+    "the gateway cannot finish the request now",
+);
+
 pub(super) fn config() -> Yaml {
     let mut mappers = vec![own_answers()];
+    for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
+        let failed = both(decided(dialect), details("ext_proc_error"));
+        mappers.push(mapper(Some(&failed), dialect, &FAILED));
+    }
     for (filter, dialect) in [
         (decided(Dialect::Anthropic), Dialect::Anthropic),
         (decided(Dialect::OpenAi), Dialect::OpenAi),
@@ -114,21 +125,28 @@ pub(super) fn config() -> Yaml {
 
 /// The server's answers pass unchanged: it marks them in the details of the response.
 fn own_answers() -> Yaml {
+    map([why(
+        "The server's own answers pass as they are.",
+        f("filter", details("meseta_")),
+    )])
+}
+
+/// Envoy's word on who answered, and why, begins so.
+fn details(prefix: &str) -> Yaml {
     let kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
+    let expression = format!("response.code_details.startsWith('{prefix}')");
     let filter = map([
         f("name", "envoy.access_loggers.extension_filters.cel"),
         f(
             "typed_config",
-            map([
-                f("@type", type_url(kind)),
-                f("expression", "response.code_details.startsWith('meseta_')"),
-            ]),
+            map([f("@type", type_url(kind)), f("expression", expression)]),
         ),
     ]);
-    map([why(
-        "The server's own answers pass as they are.",
-        f("filter", map([f("extension_filter", filter)])),
-    )])
+    map([f("extension_filter", filter)])
+}
+
+fn both(one: Yaml, other: Yaml) -> Yaml {
+    map([f("and_filter", map([f("filters", list([one, other]))]))])
 }
 
 fn mapper(filter: Option<&Yaml>, dialect: Dialect, reply: &(Status, ErrorCode, &str)) -> Yaml {

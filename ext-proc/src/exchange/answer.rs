@@ -64,7 +64,7 @@ impl Answering {
         };
 
         let mut edits = HeaderEdits::default();
-        if from_provider {
+        if from_provider && model.bytes().all(|byte| byte.is_ascii_graphic()) {
             edits.set(headers::MODEL, &model);
         }
         if let Some(request_id) = &client.request_id {

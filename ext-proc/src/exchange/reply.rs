@@ -7,6 +7,7 @@ use meseta_proto::RequestMetadata;
 
 use super::Context;
 use crate::cors;
+use crate::head::RequestHead;
 use crate::outcome::Source;
 use crate::wire::{self, HeaderEdits};
 
@@ -18,6 +19,22 @@ pub(crate) struct Client {
     /// The origin that a browser's page has to be told it may read the answer.
     pub(crate) origin: Option<String>,
     pub(crate) request_id: Option<String>,
+}
+
+impl Client {
+    /// The client of a request of which no more is known than these headers.
+    pub(crate) fn of_unknown(head: &RequestHead) -> Self {
+        Self {
+            endpoint: Endpoint::Models,
+            dialect: if head.anthropic_client {
+                Dialect::Anthropic
+            } else {
+                Dialect::OpenAi
+            },
+            origin: None,
+            request_id: head.request_id.clone(),
+        }
+    }
 }
 
 /// Says that there is nothing at this path, or not with this method.

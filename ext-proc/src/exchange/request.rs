@@ -3,7 +3,6 @@
 //! Owns everything up to the moment at which the request goes on, or is answered here.
 
 use bytes::{Bytes, BytesMut};
-use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::{self, Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::models::{self, ModelCard};
@@ -37,6 +36,18 @@ pub(crate) struct Forwarded {
     pub(crate) strip_usage: bool,
     /// Prompt tokens, estimated from the size of the prompt.
     pub(crate) estimated_input: u64,
+}
+
+impl Forwarded {
+    /// What is known of an answer to a request that we did not send on.
+    pub(crate) fn nowhere(client: Client) -> Self {
+        Self {
+            client,
+            model: String::new(),
+            strip_usage: false,
+            estimated_input: 0,
+        }
+    }
 }
 
 /// The bytes of a body that came in; one chunk is kept as it is.
@@ -79,16 +90,7 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
     outcome.request_id = head.request_id.clone().unwrap_or_default();
     outcome.span = ExchangeSpan::start(&head);
 
-    let fallback = Client {
-        endpoint: Endpoint::Models,
-        dialect: if head.anthropic_client {
-            Dialect::Anthropic
-        } else {
-            Dialect::OpenAi
-        },
-        origin: None,
-        request_id: head.request_id.clone(),
-    };
+    let fallback = Client::of_unknown(&head);
     let verdict = context.listener().map_or(Verdict::NotABrowser, |listener| {
         cors::judge(&listener.cors, head.origin.as_deref())
     });
@@ -176,12 +178,7 @@ impl Collecting {
 
     /// What is known of a request that never went on.
     pub(crate) fn not_forwarded(self) -> Forwarded {
-        Forwarded {
-            client: self.client,
-            model: String::new(),
-            strip_usage: false,
-            estimated_input: 0,
-        }
+        Forwarded::nowhere(self.client)
     }
 
     /// Decides, and sends the request on or answers it. `None`: answered.
@@ -208,6 +205,10 @@ fn decide(
     let config = context.config.clone();
     let request = ProviderRequest::parse(client.endpoint, body)?;
     let requested = request.model();
+    if requested.is_some_and(|model| model.chars().any(char::is_control)) {
+        let message = "a model name has no control characters";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message).with_param("model"));
+    }
     context.outcome.requested_model = requested.unwrap_or_default().to_owned();
     context.outcome.stream = request.stream();
     let target = config.resolve(requested).map_err(|error| match error {

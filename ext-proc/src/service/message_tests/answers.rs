@@ -184,3 +184,24 @@ async fn what_cannot_be_decoded_never_looks_complete() {
         }
     }
 }
+
+#[tokio::test]
+async fn envoys_answer_to_a_request_that_no_filter_saw_passes() {
+    let mut envoy = Envoy::connect().await;
+    envoy
+        .send_raw(ProcessingRequest {
+            protocol_config: Some(modes(
+                BodySendMode::FullDuplexStreamed,
+                BodySendMode::FullDuplexStreamed,
+            )),
+            request: Some(Message::ResponseHeaders(headers(
+                &[(":status", "403")],
+                false,
+            ))),
+            ..ProcessingRequest::default()
+        })
+        .await;
+    assert!(matches!(envoy.answer().await.0, Answer::ResponseHeaders(_)));
+    envoy.send(response_body("no upgrades", true)).await;
+    assert_eq!(envoy.body(false).await.0, "no upgrades");
+}

@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::Ex
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     body_mutation::Mutation, processing_request::Request as Message,
-    processing_response::Response as Answer, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers,
+    processing_response::Response as Answer, HeaderMutation, HttpBody, HttpHeaders,
     ProtocolConfiguration,
 };
 use envoy_types::pb::google::protobuf::{value::Kind, Struct, Value};
@@ -17,7 +17,6 @@ use meseta_config::Source;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Endpoint, Server};
-use tonic::Code;
 
 use crate::service::*;
 

@@ -94,6 +94,12 @@ async fn errors_are_answered_in_the_dialect_of_the_endpoint() {
         ),
         (
             "/v1/chat/completions",
+            r#"{"model":"openai/a\nb"}"#,
+            400,
+            "control characters",
+        ),
+        (
+            "/v1/chat/completions",
             r#"{"model":"groq/no-key"}"#,
             503,
             "no credential",

@@ -74,7 +74,10 @@ async fn a_listener_that_does_not_exist_is_refused_and_one_alone_need_not_be_nam
 #[tokio::test]
 async fn a_message_out_of_order_ends_the_stream_with_an_error_and_is_counted() {
     let mut envoy = Envoy::connect().await;
-    envoy.answer_headers(&[], None).await;
+    envoy
+        .send(request_headers("POST", "/v1/messages", &[], false))
+        .await;
+    envoy.send(response_body("no headers yet", true)).await;
     let status = envoy.status().await;
     assert_eq!(status.code(), Code::InvalidArgument);
     let reason = Reason("unexpected_message");
