@@ -1,0 +1,416 @@
+//! What was measured, as a table and as JSON.
+//!
+//! Owns figures per unit: an exchange in chat scenarios, an event in stream scenarios. Latencies
+//! are always those of whole exchanges. Does no I/O but reading what machine this is.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{json, Value};
+
+use crate::load::Measured;
+use crate::processes::Memory;
+use crate::stack::Cell;
+use crate::statistics::{percentile, Spread};
+
+/// What clients do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Scenario {
+    /// `chat` or `stream`.
+    pub(crate) name: &'static str,
+    /// Connections that ask at once.
+    pub(crate) connections: usize,
+    /// Events in each answer; 0 if answers are no streams.
+    pub(crate) events: usize,
+}
+
+impl Scenario {
+    /// What figures are given for each of.
+    fn unit(self) -> &'static str {
+        if self.events > 0 {
+            "event"
+        } else {
+            "request"
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        if self.events > 0 {
+            write!(f, " of {} events", self.events)?;
+        }
+        let plural = if self.connections == 1 { "" } else { "s" };
+        write!(f, ", {} connection{plural}", self.connections)
+    }
+}
+
+/// What a load cost the processes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// CPU time of Envoy.
+    pub(crate) envoy: Duration,
+    /// CPU time of the server.
+    pub(crate) server: Option<Duration>,
+    /// CPU time of client and mock provider.
+    pub(crate) bench: Duration,
+    /// Envoy's memory.
+    pub(crate) envoy_memory: Memory,
+    /// The server's memory.
+    pub(crate) server_memory: Option<Memory>,
+}
+
+/// One load of one stack.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Sample {
+    #[serde(serialize_with = "letter")]
+    cell: Cell,
+    scenario: Scenario,
+    round: u32,
+    exchanges: usize,
+    seconds: f64,
+    /// Units per second.
+    pub(crate) rate: f64,
+    p50_us: f64,
+    p99_us: f64,
+    /// CPU µs per unit.
+    envoy_cpu_us: f64,
+    server_cpu_us: Option<f64>,
+    bench_cpu_us: f64,
+    envoy_memory: Memory,
+    server_memory: Option<Memory>,
+}
+
+fn letter<S: serde::Serializer>(cell: &Cell, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(cell.letter())
+}
+
+impl Sample {
+    /// Brings what was measured down to one unit.
+    pub(crate) fn new(
+        cell: Cell,
+        scenario: Scenario,
+        round: u32,
+        measured: &Measured,
+        cost: Cost,
+    ) -> Self {
+        let exchanges = measured.latencies.len();
+        #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+        let units = (exchanges * scenario.events.max(1)).max(1) as f64;
+        let per_unit = |cpu: Duration| micros(cpu) / units;
+        Self {
+            cell,
+            scenario,
+            round,
+            exchanges,
+            seconds: measured.elapsed.as_secs_f64(),
+            rate: units / measured.elapsed.as_secs_f64(),
+            p50_us: micros(percentile(&measured.latencies, 0.5)),
+            p99_us: micros(percentile(&measured.latencies, 0.99)),
+            envoy_cpu_us: per_unit(cost.envoy),
+            server_cpu_us: cost.server.map(per_unit),
+            bench_cpu_us: per_unit(cost.bench),
+            envoy_memory: cost.envoy_memory,
+            server_memory: cost.server_memory,
+        }
+    }
+
+    /// CPU of Envoy and the server together, µs per unit.
+    fn cpu_us(&self) -> f64 {
+        self.envoy_cpu_us + self.server_cpu_us.unwrap_or_default()
+    }
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// All that was measured.
+#[derive(Debug)]
+pub(crate) struct Report {
+    rounds: u32,
+    seconds: u64,
+    cells: Vec<Cell>,
+    samples: Vec<Sample>,
+}
+
+/// Two cells compared, round by round.
+#[derive(Debug, Clone, Serialize)]
+struct Comparison {
+    pair: String,
+    scenario: Scenario,
+    rate: Spread,
+    p50: Spread,
+    cpu: Spread,
+}
+
+/// What is divided by what.
+const PAIRS: [(Cell, Cell); 5] = [
+    (Cell::Meseta, Cell::Noop),
+    (Cell::Meseta, Cell::NoopMeter),
+    (Cell::Meseta, Cell::Alone),
+    (Cell::Noop, Cell::Alone),
+    (Cell::NoopMeter, Cell::Noop),
+];
+
+impl Report {
+    /// Takes the samples of all rounds.
+    pub(crate) fn new(rounds: u32, seconds: u64, cells: Vec<Cell>, samples: Vec<Sample>) -> Self {
+        Self {
+            rounds,
+            seconds,
+            cells,
+            samples,
+        }
+    }
+
+    /// Everything, single samples included.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "machine": {"cpus": cpus(), "shared": true, "model": cpu_model()},
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "cells": self.cells.iter()
+                .map(|cell| (cell.letter().to_owned(), json!(cell.description())))
+                .collect::<serde_json::Map<_, _>>(),
+            "ratios": self.comparisons(),
+            "samples": self.samples,
+        })
+    }
+
+    fn scenarios(&self) -> Vec<Scenario> {
+        let mut scenarios: Vec<Scenario> = Vec::new();
+        for sample in &self.samples {
+            if !scenarios.contains(&sample.scenario) {
+                scenarios.push(sample.scenario);
+            }
+        }
+        scenarios
+    }
+
+    /// A figure in each round, in the order of rounds.
+    fn figures(&self, scenario: Scenario, cell: Cell, figure: fn(&Sample) -> f64) -> Vec<f64> {
+        self.samples
+            .iter()
+            .filter(|sample| sample.scenario == scenario && sample.cell == cell)
+            .map(figure)
+            .collect()
+    }
+
+    fn comparisons(&self) -> Vec<Comparison> {
+        let mut comparisons = Vec::new();
+        for scenario in self.scenarios() {
+            for (ours, theirs) in PAIRS {
+                let ratio = |figure: fn(&Sample) -> f64| {
+                    Spread::of_ratios(
+                        &self.figures(scenario, ours, figure),
+                        &self.figures(scenario, theirs, figure),
+                    )
+                };
+                let figures = (
+                    ratio(|sample| sample.rate),
+                    ratio(|sample| sample.p50_us),
+                    ratio(Sample::cpu_us),
+                );
+                if let (Some(rate), Some(p50), Some(cpu)) = figures {
+                    comparisons.push(Comparison {
+                        pair: format!("{}/{}", ours.letter(), theirs.letter()),
+                        scenario,
+                        rate,
+                        p50,
+                        cpu,
+                    });
+                }
+            }
+        }
+        comparisons
+    }
+
+    fn write_scenario(&self, f: &mut fmt::Formatter<'_>, scenario: Scenario) -> fmt::Result {
+        let unit = scenario.unit();
+        writeln!(f, "{scenario}")?;
+        writeln!(
+            f,
+            "     {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}",
+            format!("{unit}s/s"),
+            "p50 ms",
+            "p99 ms",
+            "envoy µs",
+            "server µs",
+            "load µs",
+            "envoy MiB",
+            "srv MiB"
+        )?;
+        for &cell in &self.cells {
+            let median = |figure: fn(&Sample) -> f64| {
+                Spread::of(self.figures(scenario, cell, figure)).map_or(f64::NAN, |s| s.median)
+            };
+            let server = cell != Cell::Alone;
+            writeln!(
+                f,
+                "  {:<2} {:>9.0}  {:>9.3}  {:>9.3}  {:>9.1}  {:>9}  {:>9.1}  {:>9.1}  {:>9}",
+                cell.letter(),
+                median(|sample| sample.rate),
+                median(|sample| sample.p50_us / 1e3),
+                median(|sample| sample.p99_us / 1e3),
+                median(|sample| sample.envoy_cpu_us),
+                optional(server, median(|s| s.server_cpu_us.unwrap_or(f64::NAN))),
+                median(|sample| sample.bench_cpu_us),
+                median(|sample| mebibytes(sample.envoy_memory.rss)),
+                optional(
+                    server,
+                    median(|s| s.server_memory.map_or(f64::NAN, |m| mebibytes(m.rss)))
+                ),
+            )?;
+        }
+        let comparisons = self.comparisons();
+        for comparison in comparisons.iter().filter(|c| c.scenario == scenario) {
+            writeln!(
+                f,
+                "  {}: {}s/s {}, p50 {}, CPU {}",
+                comparison.pair,
+                unit,
+                spread(comparison.rate),
+                spread(comparison.p50),
+                spread(comparison.cpu),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn optional(there: bool, value: f64) -> String {
+    if there {
+        format!("{value:.1}")
+    } else {
+        "-".to_owned()
+    }
+}
+
+fn spread(spread: Spread) -> String {
+    format!(
+        "×{:.2} ({:.2}–{:.2})",
+        spread.median, spread.min, spread.max
+    )
+}
+
+/// Bytes as MiB.
+#[allow(clippy::cast_precision_loss, reason = "memory stays below 2^52 bytes")]
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
+/// CPUs that may be used; 0 if unknown.
+pub(crate) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+fn cpu_model() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} CPUs ({}), which client, provider, Envoy (1 worker) and server share: the ratios \
+             tell more than the rates.",
+            cpus(),
+            cpu_model().as_deref().unwrap_or("of an unknown kind"),
+        )?;
+        writeln!(
+            f,
+            "Medians of {} rounds of {} s; ratios within rounds: median (min–max). CPU is per \
+             request or event.",
+            self.rounds, self.seconds
+        )?;
+        for cell in &self.cells {
+            writeln!(f, "  {}  {}", cell.letter(), cell.description())?;
+        }
+        for scenario in self.scenarios() {
+            writeln!(f)?;
+            self.write_scenario(f, scenario)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: Memory = Memory {
+        rss: 2 * 1024 * 1024,
+        peak: 3 * 1024 * 1024,
+    };
+
+    fn sample(cell: Cell, round: u32, events: usize, exchanges: u64) -> Sample {
+        let scenario = Scenario {
+            name: "chat",
+            connections: 1,
+            events,
+        };
+        let measured = Measured {
+            elapsed: Duration::from_secs(2),
+            latencies: (1..=exchanges).map(Duration::from_micros).collect(),
+        };
+        let cost = Cost {
+            envoy: Duration::from_millis(100),
+            server: (cell != Cell::Alone).then_some(Duration::from_millis(50)),
+            bench: Duration::from_millis(10),
+            envoy_memory: MEMORY,
+            server_memory: None,
+        };
+        Sample::new(cell, scenario, round, &measured, cost)
+    }
+
+    #[test]
+    fn figures_are_per_request_or_per_event() {
+        let chat = sample(Cell::Noop, 1, 0, 1000);
+        assert!((chat.rate - 500.0).abs() < 1e-9);
+        assert!((chat.p50_us - 500.0).abs() < 1e-6);
+        assert!((chat.envoy_cpu_us - 100.0).abs() < 1e-6);
+        assert!((chat.cpu_us() - 150.0).abs() < 1e-6);
+        let stream = sample(Cell::Noop, 1, 10, 1000);
+        assert!((stream.rate - 5000.0).abs() < 1e-9);
+        assert!((stream.p50_us - 500.0).abs() < 1e-6, "of a whole stream");
+        assert!((stream.cpu_us() - 15.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn only_cells_that_ran_are_compared() {
+        let samples = vec![
+            sample(Cell::Noop, 1, 0, 1000),
+            sample(Cell::Meseta, 1, 0, 800),
+            sample(Cell::Noop, 2, 0, 1000),
+            sample(Cell::Meseta, 2, 0, 900),
+        ];
+        let report = Report::new(2, 2, vec![Cell::Noop, Cell::Meseta], samples);
+        let comparisons = report.comparisons();
+        assert_eq!(comparisons.len(), 1);
+        assert_eq!(comparisons[0].pair, "C/B");
+        assert!((comparisons[0].rate.median - 0.85).abs() < 1e-9);
+        assert!((comparisons[0].rate.max - 0.9).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_table_shows_each_cell_and_ratio() {
+        let samples = vec![
+            sample(Cell::Alone, 1, 0, 4000),
+            sample(Cell::Meseta, 1, 0, 1000),
+        ];
+        let report = Report::new(1, 2, vec![Cell::Alone, Cell::Meseta], samples);
+        let table = report.to_string();
+        assert!(table.contains("  A       2000"), "{table}");
+        assert!(table.contains("  C        500"), "{table}");
+        assert!(table.contains("C/A: requests/s ×0.25"), "{table}");
+        assert!(!table.contains("NaN/"), "{table}");
+        let json = report.json();
+        assert_eq!(json["ratios"][0]["pair"], "C/A");
+        assert_eq!(json["samples"][0]["cell"], "A");
+    }
+}
