@@ -75,7 +75,7 @@ end_to_end() {
 count() {
     grep --no-filename '^skipped:' "$results/cargo.log" | sort | uniq -c || true
     cat "$results/cargo.log" "$results/end-to-end.log" | awk '
-        /^test result:/ || /^=+ .*(passed|failed|error).* in [0-9.]+s/ {
+        /^test result:/ || /^=* *[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s/ {
             for (i = 2; i <= NF; i++) {
                 if ($i ~ /^passed/) passed += $(i - 1)
                 if ($i ~ /^failed/ || $i ~ /^errors?,?$/) failed += $(i - 1)
