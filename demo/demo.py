@@ -161,7 +161,7 @@ def show_log(log, talk):
         time.sleep(0.1)
     for entry in entries:
         brief = [entry.get(key) for key in ("method", "path", "status", "model", "input_tokens", "output_tokens")]
-        say("    " + "  ".join("-" if value is None else str(value) for value in brief))
+        say("    " + "  ".join("-" if value in (None, "") else str(value) for value in brief))
     counted = [entry for entry in entries if entry.get("output_tokens")]
     require(len(counted) == talk.answered, f"{len(counted)} of the lines have token counts; the model answered {talk.answered} requests")
     streamed = next((entry for entry in counted if entry.get("stream") in (True, "true")), None)
