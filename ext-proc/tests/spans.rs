@@ -32,7 +32,7 @@ const PARENT: &str = "b7ad6b7169203331";
 const PROMPT: &str = "a prompt that nobody may see";
 
 /// A collector that passes on what it gets.
-struct Collector(mpsc::UnboundedSender<ExportTraceServiceRequest>);
+struct Collector(mpsc::Sender<ExportTraceServiceRequest>);
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -40,7 +40,7 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let _ = self.0.send(request.into_inner());
+        let _ = self.0.send(request.into_inner()).await;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -152,7 +152,7 @@ async fn exchange(socket: std::path::PathBuf) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exchange_is_one_span_of_the_clients_trace_and_is_flushed_at_the_end() {
-    let (spans, mut exported) = mpsc::unbounded_channel();
+    let (spans, mut exported) = mpsc::channel(8);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(
