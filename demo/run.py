@@ -119,7 +119,7 @@ class Run:
         """All the steps from a fresh clone to a stack that answers; returns the model chosen and the listener's URL."""
         heading("1/6  Checking the tools")
         self.processes.run([ROOT / "scripts" / "check-tools.sh"], "the check of the tools")
-        heading("2/6  Building Meseta (the first time some minutes, later seconds)")
+        heading("2/6  Building Meseta (the first time about five minutes on two cores, later seconds)")
         self.processes.run(["cargo", "xtask", "wasm"], "the build of the filter", cwd=ROOT)
         self.processes.run(["cargo", "build", "--release", "-p", "meseta"], "the build of meseta", cwd=ROOT)
         # A run that was killed outright may have left something.
