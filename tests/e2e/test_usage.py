@@ -73,6 +73,13 @@ async def test_without_a_report_usage_is_estimated_and_said_to_be(stack, provide
     assert line["output_tokens"] == 2 and 100 <= line["input_tokens"] <= 120
 
 
+async def test_counting_tokens_uses_none(stack, provider, client, model):
+    provider.answers(model, 200, [("content-type", "application/json")], b'{"input_tokens": 14}')
+    await client.post("/v1/messages/count_tokens", json={"model": f"anthropic/{model}", "messages": []})
+    line = await stack.access_line(model)
+    assert (line["endpoint"], line["input_tokens"], line["estimated"]) == ("count_tokens", 0, False)
+
+
 async def test_metrics_count_what_happened(stack, provider, client):
     body = {"choices": [], "usage": {"prompt_tokens": 1_000_003, "completion_tokens": 4}}
     provider.answers("the-default", 200, [("content-type", "application/json")], json.dumps(body).encode())

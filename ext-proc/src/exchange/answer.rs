@@ -7,8 +7,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::transcoder::{BodyKind, Ending as BodyEnding, Transcoder, TranscoderOptions};
+use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
 use super::request::Forwarded;
@@ -29,7 +31,7 @@ const VIA_UPSTREAM: &str = "via_upstream";
 /// An answer whose body is passing.
 #[derive(Debug)]
 pub(crate) struct Answering {
-    endpoint: hermesllm::endpoint::Endpoint,
+    endpoint: Endpoint,
     kind: BodyKind,
     transcoder: Transcoder,
     decoder: Option<Decoder>,
@@ -231,8 +233,13 @@ impl Answering {
     ) -> envoy_types::pb::google::protobuf::Struct {
         let progress = self.transcoder.progress();
         let outcome = &mut context.outcome;
-        outcome.usage = progress.usage;
-        outcome.usage_estimated = progress.estimated;
+        // What was counted on request has not been used.
+        let (used, estimated) = match self.endpoint {
+            Endpoint::CountTokens => (Usage::default(), false),
+            _ => (progress.usage, progress.estimated),
+        };
+        outcome.usage = used;
+        outcome.usage_estimated = estimated;
         if progress.content_started && outcome.source == Source::Provider {
             outcome.content_started();
         }
@@ -245,12 +252,12 @@ impl Answering {
             outcome.response_model = progress.model.map(str::to_owned);
         }
         wire::usage_metadata(&UsageMetadata {
-            input_tokens: progress.usage.input,
-            output_tokens: progress.usage.output,
-            cached_tokens: progress.usage.cached,
-            cache_write_tokens: progress.usage.cache_write,
-            reasoning_tokens: progress.usage.reasoning,
-            estimated: progress.estimated,
+            input_tokens: used.input,
+            output_tokens: used.output,
+            cached_tokens: used.cached,
+            cache_write_tokens: used.cache_write,
+            reasoning_tokens: used.reasoning,
+            estimated,
             complete,
         })
     }
