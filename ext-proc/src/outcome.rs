@@ -175,13 +175,13 @@ impl Outcome {
         self.span.end(self, ending.as_str());
         tracing::info!(
             target: "meseta::exchange",
-            request_id = self.request_id,
+            request_id = known(&self.request_id),
             trace_id = self.span.trace_id(),
             listener = &*self.listener,
-            endpoint = self.endpoint,
-            provider = self.provider,
-            model = self.model,
-            requested_model = self.requested_model,
+            endpoint = known(self.endpoint),
+            provider = known(&self.provider),
+            model = known(&self.model),
+            requested_model = known(&self.requested_model),
             status = self.status,
             answered_by = self.source.as_str(),
             ending = ending.as_str(),
@@ -280,6 +280,11 @@ impl Drop for Outcome {
         // Whoever dropped the exchange without an ending lost it: nothing goes unreported.
         self.report(Ending::Aborted);
     }
+}
+
+/// A text, unless there is none.
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn status_class(status: u16) -> &'static str {

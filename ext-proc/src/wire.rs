@@ -177,6 +177,8 @@ pub(crate) fn usage_metadata(metadata: &UsageMetadata) -> Struct {
 fn namespaced(namespace: &str, fields: &[(&'static str, Scalar<'_>)]) -> Struct {
     let fields = fields
         .iter()
+        // What is not known is left out: an access log shows its absence, not an empty text.
+        .filter(|(_, scalar)| *scalar != Scalar::Text(""))
         .map(|(name, scalar)| {
             let kind = match scalar {
                 Scalar::Text(text) => Kind::StringValue((*text).to_owned()),

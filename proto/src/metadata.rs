@@ -12,6 +12,8 @@ pub enum Scalar<'a> {
 }
 
 /// What is known of a request once it is routed. Namespace [`RequestMetadata::NAMESPACE`].
+///
+/// A text that is empty is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestMetadata<'a> {
     /// The listener's name in `meseta.yaml`.
