@@ -53,6 +53,10 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    if let Some(dropped) = &admin.shared.dropped_lines {
+        let dropped = i64::try_from(dropped.dropped_lines()).unwrap_or(i64::MAX);
+        admin.shared.metrics.log_lines_dropped.set(dropped);
+    }
     match admin.shared.metrics.render() {
         Ok(text) => (
             [(

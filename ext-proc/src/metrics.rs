@@ -79,6 +79,7 @@ pub(crate) struct Metrics {
     pub(crate) tokens: Family<TokenLabels, Counter>,
     pub(crate) usage_estimated: Counter,
     pub(crate) models_not_labelled: Counter,
+    pub(crate) log_lines_dropped: Gauge,
 }
 
 impl Metrics {
@@ -145,6 +146,12 @@ impl Metrics {
             "Exchanges counted under the model label `other` because too many models were seen",
             models_not_labelled.clone(),
         );
+        let log_lines_dropped = Gauge::default();
+        registry.register(
+            "log_lines_dropped",
+            "Log lines that nobody took in time, since the start",
+            log_lines_dropped.clone(),
+        );
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
         registry.register("build_info", "The version that runs", build.clone());
         build
@@ -164,6 +171,7 @@ impl Metrics {
             tokens,
             usage_estimated,
             models_not_labelled,
+            log_lines_dropped,
         }
     }
 

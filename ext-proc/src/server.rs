@@ -17,6 +17,7 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::admin::{self, Readiness};
 use crate::listen::{Incoming, Listener};
@@ -103,14 +104,18 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         }
         signalled.cancel();
     });
-    let result = run(options, stop).await;
+    let result = run(options, stop, telemetry.dropped_lines()).await;
     signals.abort();
     let _ = tokio::task::spawn_blocking(move || telemetry.flush()).await;
     result
 }
 
 /// Serves until `stop` fires, then drains.
-async fn run(options: ServeOptions, stop: CancellationToken) -> Result<(), ServeError> {
+async fn run(
+    options: ServeOptions,
+    stop: CancellationToken,
+    dropped_lines: ErrorCounter,
+) -> Result<(), ServeError> {
     let ServeOptions {
         config,
         listen,
@@ -134,6 +139,7 @@ async fn run(options: ServeOptions, stop: CancellationToken) -> Result<(), Serve
     let shared = Arc::new(Shared {
         config: ArcSwap::from_pointee(config),
         metrics,
+        dropped_lines: Some(dropped_lines),
         running: TaskTracker::new(),
         cut_off: CancellationToken::new(),
     });

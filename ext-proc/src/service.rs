@@ -23,6 +23,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
+use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::exchange::{Exchange, ExchangeError};
 use crate::metrics::{Metrics, Reason};
@@ -32,6 +33,8 @@ use crate::metrics::{Metrics, Reason};
 pub(crate) struct Shared {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Log lines dropped so far, where the process writes its own log.
+    pub(crate) dropped_lines: Option<ErrorCounter>,
     /// Counts the exchanges that run; draining waits for it.
     pub(crate) running: TaskTracker,
     /// Fires when the time for draining is over.

@@ -1,7 +1,9 @@
 //! Log output and span export of the process.
 //!
-//! Owns the one global subscriber. Logs go to standard error, as JSON lines or text; spans go out
-//! over OTLP when an endpoint is set, and are never made otherwise.
+//! Owns the one global subscriber. Logs go to standard error, as JSON lines or text, written by a
+//! thread of their own: a reader of the log that stalls must not stall exchanges, so lines that it
+//! does not take in time are dropped and counted. Spans go out over OTLP when an endpoint is set,
+//! and are never made otherwise.
 
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::Layer as _;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+
 use crate::spans;
 use crate::ServeError;
 
@@ -25,10 +29,16 @@ pub const LOG_VARIABLE: &str = "MESETA_LOG";
 /// How long the last spans may take to go out.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Keeps the exporter, so that it can be flushed.
-#[derive(Debug, Default)]
+/// Lines that may wait to be written.
+const WAITING_LINES: usize = 10_000;
+
+/// Keeps the exporter and the log's writer, so that both can be flushed.
+#[derive(Debug)]
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    dropped_lines: ErrorCounter,
+    /// Writes what waits when it is dropped.
+    _writer: WorkerGuard,
 }
 
 impl Telemetry {
@@ -56,7 +66,13 @@ impl Telemetry {
             EnvFilter::new("info,h2=warn,hyper=warn,tonic=warn,opentelemetry=warn")
         });
         let events = filter_fn(|metadata| metadata.is_event());
-        let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let (writer, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(WAITING_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(std::io::stderr());
+        let dropped_lines = writer.error_counter();
+        let output = tracing_subscriber::fmt::layer().with_writer(writer);
         let output = match format {
             LogFormat::Json => output
                 .json()
@@ -70,7 +86,16 @@ impl Telemetry {
             .with(output.with_filter(filter).with_filter(events))
             .with(spans)
             .try_init();
-        Ok(Self { provider })
+        Ok(Self {
+            provider,
+            dropped_lines,
+            _writer: guard,
+        })
+    }
+
+    /// How many log lines have been dropped so far.
+    pub(crate) fn dropped_lines(&self) -> ErrorCounter {
+        self.dropped_lines.clone()
     }
 
     /// Sends what is left. Blocks for at most a few seconds.

@@ -56,6 +56,7 @@ pub(super) fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         config: ArcSwap::from_pointee(config),
         metrics: Arc::new(Metrics::new()),
+        dropped_lines: None,
         running: TaskTracker::new(),
         cut_off: CancellationToken::new(),
     })
