@@ -10,11 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::load;
-use crate::processes::own_cpu;
+use crate::processes::{machine_cpu, own_cpu};
 use crate::report::{Cost, Report, Sample, Scenario};
 use crate::stack::{Cell, Stack};
-use crate::upstream::{Exchange, Upstream};
+use crate::upstream::{Exchange, Pace, Upstream};
 use crate::ProgramArgs;
+
+/// Between the events of paced streams: a quick model's tokens.
+const PACE: Duration = Duration::from_millis(10);
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -30,7 +33,7 @@ pub(crate) struct Options {
     /// Connections of the chat scenarios
     #[arg(long, value_delimiter = ',', default_value = "1,16")]
     connections: Vec<usize>,
-    /// Connections of the stream scenario
+    /// Connections of the stream scenarios
     #[arg(long, default_value_t = 16)]
     stream_connections: usize,
     /// Events of each stream
@@ -56,22 +59,23 @@ impl Options {
 
     fn scenarios(&self) -> Vec<(Scenario, Exchange)> {
         let chats = self.connections.iter().map(|&connections| {
-            (
-                Scenario {
-                    name: "chat",
-                    connections,
-                    events: 0,
-                },
-                Exchange::chat(),
-            )
+            let scenario = Scenario {
+                connections,
+                events: 0,
+                pace: None,
+            };
+            (scenario, Exchange::chat())
         });
-        let exchange = Exchange::stream(self.events);
-        let stream = Scenario {
-            name: "stream",
-            connections: self.stream_connections,
-            events: exchange.events,
-        };
-        chats.chain([(stream, exchange)]).collect()
+        let streams = [Pace::Flood, Pace::Paced].map(|pace| {
+            let exchange = Exchange::stream(self.events, pace);
+            let scenario = Scenario {
+                connections: self.stream_connections,
+                events: exchange.events,
+                pace: Some(pace),
+            };
+            (scenario, exchange)
+        });
+        chats.chain(streams).collect()
     }
 }
 
@@ -90,7 +94,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         "without connections nothing is measured"
     );
     let dir = tempfile::Builder::new().prefix("mb").tempdir()?;
-    let upstream = Upstream::start(options.events, None).await?;
+    let upstream = Upstream::start(options.events, PACE).await?;
     let mut stacks = Vec::new();
     for cell in options.cells() {
         progress(&format!(
@@ -149,27 +153,41 @@ async fn sample(
     round: u32,
     duration: Duration,
 ) -> anyhow::Result<Sample> {
-    let before = (stack.envoy.cpu()?, stack.server_cpu()?, own_cpu()?);
+    let before = Clocks::read(stack)?;
     let measured = load::run(stack.address, exchange, scenario.connections, duration).await?;
-    let after = (stack.envoy.cpu()?, stack.server_cpu()?, own_cpu()?);
+    let after = Clocks::read(stack)?;
     stack.ensure_running()?;
-    let server = match (before.1, after.1) {
-        (Some(before), Some(after)) => Some(after.saturating_sub(before)),
-        _ => None,
+    let cost = Cost {
+        envoy: after.envoy.saturating_sub(before.envoy),
+        server: stack
+            .server
+            .is_some()
+            .then(|| after.server.saturating_sub(before.server)),
+        bench: after.bench.saturating_sub(before.bench),
+        machine: after.machine.saturating_sub(before.machine),
+        envoy_memory: stack.envoy.memory()?,
+        server_memory: stack.server_memory()?,
     };
-    Ok(Sample::new(
-        stack.cell,
-        scenario,
-        round,
-        &measured,
-        Cost {
-            envoy: after.0.saturating_sub(before.0),
-            server,
-            bench: after.2.saturating_sub(before.2),
-            envoy_memory: stack.envoy.memory()?,
-            server_memory: stack.server_memory()?,
-        },
-    ))
+    Ok(Sample::new(stack.cell, scenario, round, &measured, cost))
+}
+
+/// CPU time that everyone has used so far.
+struct Clocks {
+    envoy: Duration,
+    server: Duration,
+    bench: Duration,
+    machine: Duration,
+}
+
+impl Clocks {
+    fn read(stack: &Stack) -> anyhow::Result<Self> {
+        Ok(Self {
+            envoy: stack.envoy.cpu()?,
+            server: stack.server_cpu()?.unwrap_or_default(),
+            bench: own_cpu()?,
+            machine: machine_cpu()?,
+        })
+    }
 }
 
 /// Says on standard error what goes on; the table alone is on standard output.

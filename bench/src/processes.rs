@@ -93,6 +93,24 @@ impl Process {
     }
 }
 
+/// CPU time that all processes of the machine have used so far.
+pub(crate) fn machine_cpu() -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").context("no /proc/stat")?;
+    ticks(busy_ticks(&stat).context("/proc/stat cannot be read")?)
+}
+
+/// What is neither `idle` nor `iowait` of the first line of `/proc/stat`; `steal` counts, because
+/// another machine had the CPU. `guest` is in `user` already.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = line
+        .split_ascii_whitespace()
+        .map(|field| field.parse().ok())
+        .collect::<Option<_>>()?;
+    let busy = fields.iter().take(8).sum::<u64>();
+    Some(busy - fields.get(3)? - fields.get(4)?)
+}
+
 /// CPU time that this process has used so far.
 pub(crate) fn own_cpu() -> anyhow::Result<Duration> {
     cpu_of("self")
@@ -101,10 +119,13 @@ pub(crate) fn own_cpu() -> anyhow::Result<Duration> {
 fn cpu_of(process: &str) -> anyhow::Result<Duration> {
     let path = format!("/proc/{process}/stat");
     let stat = std::fs::read_to_string(&path).with_context(|| format!("no {path}"))?;
-    let ticks = cpu_ticks(&stat).with_context(|| format!("{path} cannot be read"))?;
+    ticks(cpu_ticks(&stat).with_context(|| format!("{path} cannot be read"))?)
+}
+
+fn ticks(count: u64) -> anyhow::Result<Duration> {
     let per_second = rustix::param::clock_ticks_per_second();
     anyhow::ensure!(per_second > 0, "the clock has no ticks");
-    Ok(Duration::from_micros(ticks * 1_000_000 / per_second))
+    Ok(Duration::from_micros(count * 1_000_000 / per_second))
 }
 
 /// `utime` and `stime` of a line of `/proc/<pid>/stat`, together. The name, second and in
@@ -177,6 +198,13 @@ mod tests {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194304 2 0 0 0 123 45 9 9 20 0 3 0 55";
         assert_eq!(cpu_ticks(stat), Some(168));
         assert_eq!(cpu_ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn the_machine_is_busy_when_it_neither_idles_nor_waits() {
+        let stat = "cpu  100 20 30 4000 500 6 7 8 90 0\ncpu0 1 2 3\n";
+        assert_eq!(busy_ticks(stat), Some(171));
+        assert_eq!(busy_ticks("cpu0 1 2 3"), None);
     }
 
     #[test]

@@ -13,16 +13,17 @@ use crate::load::Measured;
 use crate::processes::Memory;
 use crate::stack::Cell;
 use crate::statistics::{percentile, Spread};
+use crate::upstream::Pace;
 
 /// What clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Scenario {
-    /// `chat` or `stream`.
-    pub(crate) name: &'static str,
     /// Connections that ask at once.
     pub(crate) connections: usize,
     /// Events in each answer; 0 if answers are no streams.
     pub(crate) events: usize,
+    /// How fast events come; none if answers are no streams.
+    pub(crate) pace: Option<Pace>,
 }
 
 impl Scenario {
@@ -38,9 +39,10 @@ impl Scenario {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name)?;
-        if self.events > 0 {
-            write!(f, " of {} events", self.events)?;
+        match self.pace {
+            None => f.write_str("chat")?,
+            Some(Pace::Flood) => write!(f, "stream of {} events at once", self.events)?,
+            Some(Pace::Paced) => write!(f, "stream of {} events one by one", self.events)?,
         }
         let plural = if self.connections == 1 { "" } else { "s" };
         write!(f, ", {} connection{plural}", self.connections)
@@ -56,6 +58,8 @@ pub(crate) struct Cost {
     pub(crate) server: Option<Duration>,
     /// CPU time of client and mock provider.
     pub(crate) bench: Duration,
+    /// CPU time of everything that is on the machine.
+    pub(crate) machine: Duration,
     /// Envoy's memory.
     pub(crate) envoy_memory: Memory,
     /// The server's memory.
@@ -79,6 +83,8 @@ pub(crate) struct Sample {
     envoy_cpu_us: f64,
     server_cpu_us: Option<f64>,
     bench_cpu_us: f64,
+    /// CPUs that processes used which are not measured.
+    foreign_cpus: f64,
     envoy_memory: Memory,
     server_memory: Option<Memory>,
 }
@@ -100,6 +106,8 @@ impl Sample {
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
         let units = (exchanges * scenario.events.max(1)).max(1) as f64;
         let per_unit = |cpu: Duration| micros(cpu) / units;
+        let measured_cpu = cost.envoy + cost.server.unwrap_or_default() + cost.bench;
+        let foreign = cost.machine.saturating_sub(measured_cpu);
         Self {
             cell,
             scenario,
@@ -112,6 +120,7 @@ impl Sample {
             envoy_cpu_us: per_unit(cost.envoy),
             server_cpu_us: cost.server.map(per_unit),
             bench_cpu_us: per_unit(cost.bench),
+            foreign_cpus: foreign.as_secs_f64() / measured.elapsed.as_secs_f64(),
             envoy_memory: cost.envoy_memory,
             server_memory: cost.server_memory,
         }
@@ -145,6 +154,9 @@ struct Comparison {
     p50: Spread,
     cpu: Spread,
 }
+
+/// CPUs that other processes may use without a warning.
+const FOREIGN_LIMIT: f64 = 0.1;
 
 /// What is divided by what.
 const PAIRS: [(Cell, Cell); 5] = [
@@ -335,6 +347,21 @@ impl fmt::Display for Report {
             writeln!(f)?;
             self.write_scenario(f, scenario)?;
         }
+        if let Some(foreign) = Spread::of(self.samples.iter().map(|sample| sample.foreign_cpus)) {
+            writeln!(
+                f,
+                "\nOther processes used {:.2} CPUs meanwhile ({:.2}–{:.2}).{}",
+                foreign.median,
+                foreign.min,
+                foreign.max,
+                if foreign.max > FOREIGN_LIMIT {
+                    " That is too much: rates and latencies are theirs too. Measure again when \
+                     the machine is quiet."
+                } else {
+                    ""
+                }
+            )?;
+        }
         Ok(())
     }
 }
@@ -350,9 +377,9 @@ mod tests {
 
     fn sample(cell: Cell, round: u32, events: usize, exchanges: u64) -> Sample {
         let scenario = Scenario {
-            name: "chat",
             connections: 1,
             events,
+            pace: (events > 0).then_some(Pace::Flood),
         };
         let measured = Measured {
             elapsed: Duration::from_secs(2),
@@ -362,6 +389,7 @@ mod tests {
             envoy: Duration::from_millis(100),
             server: (cell != Cell::Alone).then_some(Duration::from_millis(50)),
             bench: Duration::from_millis(10),
+            machine: Duration::from_millis(if round == 1 { 160 } else { 1160 }),
             envoy_memory: MEMORY,
             server_memory: None,
         };
@@ -379,6 +407,18 @@ mod tests {
         assert!((stream.rate - 5000.0).abs() < 1e-9);
         assert!((stream.p50_us - 500.0).abs() < 1e-6, "of a whole stream");
         assert!((stream.cpu_us() - 15.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_machine_that_is_not_quiet_is_told() {
+        let report = |round| {
+            let samples = vec![sample(Cell::Noop, round, 0, 1000)];
+            Report::new(1, 2, vec![Cell::Noop], samples).to_string()
+        };
+        assert!(!report(1).contains("too much"), "{}", report(1));
+        let table = report(2);
+        assert!(table.contains("used 0.50 CPUs"), "{table}");
+        assert!(table.contains("too much"), "{table}");
     }
 
     #[test]

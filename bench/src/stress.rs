@@ -3,6 +3,7 @@
 //! Every stream gets an event each second. One that is refused, cut or changed fails the run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,15 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::load::{Answered, Connection};
-use crate::processes::raise_open_files;
+use crate::processes::{raise_open_files, Memory};
 use crate::report::{cpus, mebibytes};
 use crate::stack::{Cell, Stack};
 use crate::statistics::percentile;
-use crate::upstream::{Exchange, Upstream};
+use crate::upstream::{Exchange, Pace, Upstream};
 use crate::ProgramArgs;
 
 /// Between the events of a stream.
@@ -57,7 +58,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     raise_open_files(2 * u64::from(options.streams) + OTHER_FILES)?;
     let events = options.seconds as usize + 1;
     let dir = tempfile::Builder::new().prefix("mb").tempdir()?;
-    let upstream = Upstream::start(events, Some(PACE)).await?;
+    let upstream = Upstream::start(events, PACE).await?;
     let mut stack = Stack::start(
         Cell::Meseta,
         &programs,
@@ -66,73 +67,152 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         options.workers,
     )
     .await?;
-    let idle = (stack.envoy.memory()?, stack.server_memory()?);
 
-    let exchange = Arc::new(Exchange::stream(events));
-    let lasts = PACE * options.seconds;
-    let outcome = open_all(stack.address, &exchange, options.streams, lasts).await;
+    let exchange = Arc::new(Exchange::stream(events, Pace::Paced));
+    let before = usage(&stack)?;
+    let outcome = open_all(
+        stack.address,
+        &exchange,
+        options.streams,
+        PACE * options.seconds,
+    )
+    .await;
     stack.ensure_running()?;
-    let envoy = stack.envoy.memory()?;
-    let server = stack.server_memory()?;
+    let after = usage(&stack)?;
     let logs = stack.logs();
     stack.stop().await?;
 
-    let failed = outcome.failed.values().sum::<usize>();
-    let report = json!({
-        "cpus": cpus(),
-        "streams": options.streams,
-        "events_each": events,
-        "completed": outcome.first_bytes.len(),
-        "failed": failed,
-        "failures": outcome.failed,
-        "peak_streams": upstream.peak_streams(),
-        "first_byte_ms": {
-            "p50": millis(percentile(&outcome.first_bytes, 0.5)),
-            "p99": millis(percentile(&outcome.first_bytes, 0.99)),
-        },
-        "seconds": outcome.elapsed.as_secs_f64(),
-        "envoy": {"idle": idle.0, "after": envoy},
-        "server": {"idle": idle.1, "after": server},
-    });
+    let report = Report {
+        cpus: cpus(),
+        workers: options.workers,
+        streams: options.streams,
+        events_each: events,
+        completed: outcome.first_bytes.len(),
+        failed: outcome.failed.values().sum(),
+        peak_streams: upstream.peak_streams(),
+        seconds: outcome.elapsed.as_secs_f64(),
+        first_byte_p50_ms: millis(percentile(&outcome.first_bytes, 0.5)),
+        first_byte_p99_ms: millis(percentile(&outcome.first_bytes, 0.99)),
+        processes: before
+            .into_iter()
+            .zip(after)
+            .map(|(before, after)| ProcessReport::new(before, after, options.streams, events))
+            .collect(),
+        failures: outcome.failed,
+    };
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "{} streams of {events} events on {} CPUs, shared with client and provider; {} Envoy \
-         worker(s)\n  completed {}, failed {failed}, at most {} at once, in {:.1} s\n  first byte \
-         p50 {:.0} ms, p99 {:.0} ms",
-        options.streams,
-        cpus(),
-        options.workers,
-        outcome.first_bytes.len(),
-        upstream.peak_streams(),
-        outcome.elapsed.as_secs_f64(),
-        millis(percentile(&outcome.first_bytes, 0.5)),
-        millis(percentile(&outcome.first_bytes, 0.99)),
-    )?;
-    let memory = [
-        ("envoy", Some(idle.0), Some(envoy)),
-        ("server", idle.1, server),
-    ];
-    for (name, idle, after) in memory {
-        if let (Some(idle), Some(after)) = (idle, after) {
-            writeln!(
-                out,
-                "  {name}: {:.1} MiB idle, {:.1} MiB at most, {:.1} MiB after",
-                mebibytes(idle.rss),
-                mebibytes(after.peak),
-                mebibytes(after.rss),
-            )?;
+    write!(std::io::stdout(), "{report}")?;
+    anyhow::ensure!(
+        report.failed == 0,
+        "{} streams failed\n{logs}",
+        report.failed
+    );
+    Ok(())
+}
+
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy)]
+struct ProcessUsage {
+    name: &'static str,
+    cpu: Duration,
+    memory: Memory,
+}
+
+fn usage(stack: &Stack) -> anyhow::Result<Vec<ProcessUsage>> {
+    let mut processes = vec![ProcessUsage {
+        name: "envoy",
+        cpu: stack.envoy.cpu()?,
+        memory: stack.envoy.memory()?,
+    }];
+    if let (Some(cpu), Some(memory)) = (stack.server_cpu()?, stack.server_memory()?) {
+        processes.push(ProcessUsage {
+            name: "server",
+            cpu,
+            memory,
+        });
+    }
+    Ok(processes)
+}
+
+/// What the streams cost a process.
+#[derive(Debug, Serialize)]
+struct ProcessReport {
+    name: &'static str,
+    before: Memory,
+    after: Memory,
+    /// The opening of streams included.
+    cpu_us_per_event: f64,
+}
+
+impl ProcessReport {
+    fn new(before: ProcessUsage, after: ProcessUsage, streams: u32, events: usize) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+        let count = f64::from(streams) * events as f64;
+        Self {
+            name: before.name,
+            before: before.memory,
+            after: after.memory,
+            cpu_us_per_event: after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / count,
         }
     }
-    for (reason, count) in &outcome.failed {
-        writeln!(out, "  {count} × {reason}")?;
+}
+
+/// What became of the streams, and what they cost.
+#[derive(Debug, Serialize)]
+struct Report {
+    cpus: usize,
+    workers: u32,
+    streams: u32,
+    events_each: usize,
+    completed: usize,
+    failed: usize,
+    /// The most streams that the provider served at once.
+    peak_streams: usize,
+    seconds: f64,
+    first_byte_p50_ms: f64,
+    first_byte_p99_ms: f64,
+    processes: Vec<ProcessReport>,
+    failures: BTreeMap<String, usize>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} streams of {} events, one a second; {} CPUs, which client, provider, Envoy \
+             (workers: {}) and server share",
+            self.streams, self.events_each, self.cpus, self.workers
+        )?;
+        writeln!(
+            f,
+            "  completed {}, failed {}, at most {} at once, in {:.1} s",
+            self.completed, self.failed, self.peak_streams, self.seconds
+        )?;
+        writeln!(
+            f,
+            "  first byte: p50 {:.0} ms, p99 {:.0} ms",
+            self.first_byte_p50_ms, self.first_byte_p99_ms
+        )?;
+        for process in &self.processes {
+            writeln!(
+                f,
+                "  {}: {:.1} MiB before, {:.1} MiB at most, {:.1} MiB after; CPU {:.0} µs per \
+                 event, opening included",
+                process.name,
+                mebibytes(process.before.rss),
+                mebibytes(process.after.peak),
+                mebibytes(process.after.rss),
+                process.cpu_us_per_event,
+            )?;
+        }
+        for (reason, count) in &self.failures {
+            writeln!(f, "  {count} × {reason}")?;
+        }
+        Ok(())
     }
-    anyhow::ensure!(failed == 0, "{failed} streams failed\n{logs}");
-    Ok(())
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -190,19 +270,19 @@ mod tests {
 
     #[tokio::test]
     async fn streams_run_at_once_and_failures_are_counted_by_reason() {
-        let upstream = Upstream::start(4, Some(Duration::from_millis(100)))
+        let upstream = Upstream::start(4, Duration::from_millis(100))
             .await
             .expect("listens");
         let lasts = Duration::from_millis(300);
-        let good = Arc::new(Exchange::stream(4));
+        let good = Arc::new(Exchange::stream(4, Pace::Paced));
         let outcome = open_all(upstream.address, &good, 20, lasts).await;
         assert_eq!(outcome.first_bytes.len(), 20);
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         assert!(upstream.peak_streams() > 10, "{}", upstream.peak_streams());
 
         let other = Arc::new(Exchange {
-            answer: Exchange::stream(5).answer,
-            ..Exchange::stream(4)
+            answer: Exchange::stream(5, Pace::Paced).answer,
+            ..Exchange::stream(4, Pace::Paced)
         });
         let outcome = open_all(upstream.address, &other, 3, lasts).await;
         assert!(outcome.first_bytes.is_empty());

@@ -31,8 +31,19 @@ pub(crate) struct Exchange {
 
 /// The model that clients name, provider included.
 pub(crate) const MODEL: &str = "openai/gpt-4o-mini";
-/// What tells a request for a stream.
+/// What tells a request for a stream, and one for a stream that is paced.
 const STREAM_FLAG: &[u8] = b"\"stream\":true";
+const PACED_FLAG: &[u8] = b"\"user\":\"paced\"";
+
+/// How fast the events of a stream come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pace {
+    /// As fast as the connection takes them: many may arrive at once.
+    Flood,
+    /// At the provider's pace: each arrives alone.
+    Paced,
+}
 
 impl Exchange {
     /// A short question and a short answer.
@@ -45,12 +56,17 @@ impl Exchange {
     }
 
     /// A short question and an answer of `events` events, the terminal one included.
-    pub(crate) fn stream(events: usize) -> Self {
+    pub(crate) fn stream(events: usize, pace: Pace) -> Self {
         let answer: Vec<u8> = stream_events(events).concat();
         Self {
             // The client asks for the usage itself, so that nothing is taken out on the way and
             // the answer is the same with and without a server that reads it.
-            request: request(",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
+            request: request(match pace {
+                Pace::Flood => ",\"stream\":true,\"stream_options\":{\"include_usage\":true}",
+                Pace::Paced => {
+                    ",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"paced\""
+                }
+            }),
             answer: Bytes::from(answer),
             events: events.max(MIN_EVENTS),
         }
@@ -142,7 +158,7 @@ struct Answers {
     stream_head: Bytes,
     /// Each event in a chunk of its own; the last with the end of the body.
     events: Vec<Bytes>,
-    pace: Option<Duration>,
+    pace: Duration,
     streams: Arc<Streams>,
 }
 
@@ -170,9 +186,8 @@ impl Drop for Running<'_> {
 }
 
 impl Upstream {
-    /// Starts to listen. Streams have `events` events, one each `pace`, or as fast as the
-    /// connection takes them.
-    pub(crate) async fn start(events: usize, pace: Option<Duration>) -> anyhow::Result<Self> {
+    /// Starts to listen. Streams have `events` events; paced ones one each `pace`.
+    pub(crate) async fn start(events: usize, pace: Duration) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .context("the mock provider cannot listen")?;
@@ -206,7 +221,7 @@ impl Upstream {
 }
 
 impl Answers {
-    fn new(events: usize, pace: Option<Duration>, streams: Arc<Streams>) -> Self {
+    fn new(events: usize, pace: Duration, streams: Arc<Streams>) -> Self {
         let json = chat_answer();
         let mut events: Vec<Vec<u8>> = stream_events(events)
             .into_iter()
@@ -243,9 +258,10 @@ impl Answers {
             let Some(close) = read_request(&mut stream, &mut buffer, &mut body).await? else {
                 return Ok(());
             };
-            if body.windows(STREAM_FLAG.len()).any(|w| w == STREAM_FLAG) {
+            if contains(&body, STREAM_FLAG) {
                 let _running = Running::new(&self.streams);
-                self.stream(&mut stream).await?;
+                let pace = contains(&body, PACED_FLAG).then_some(self.pace);
+                self.stream(&mut stream, pace).await?;
             } else {
                 stream.write_all(&self.json).await?;
             }
@@ -256,9 +272,9 @@ impl Answers {
     }
 
     /// One write for each event, as providers do; others get their turn in between.
-    async fn stream(&self, stream: &mut TcpStream) -> anyhow::Result<()> {
+    async fn stream(&self, stream: &mut TcpStream, pace: Option<Duration>) -> anyhow::Result<()> {
         stream.write_all(&self.stream_head).await?;
-        let mut ticks = self.pace.map(|pace| {
+        let mut ticks = pace.map(|pace| {
             let mut ticks = interval(pace);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
@@ -274,6 +290,10 @@ impl Answers {
         }
         Ok(())
     }
+}
+
+fn contains(body: &[u8], flag: &[u8]) -> bool {
+    body.windows(flag.len()).any(|window| window == flag)
 }
 
 /// Reads a request; `None` at the end of the connection, else whether it is the last.
@@ -328,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_stream_has_the_events_it_says_and_each_is_json() {
-        let stream = Exchange::stream(200);
+        let stream = Exchange::stream(200, Pace::Flood);
         let text = std::str::from_utf8(&stream.answer).expect("text");
         let events: Vec<&str> = text.split_terminator("\n\n").collect();
         assert_eq!(events.len(), 200);
@@ -342,19 +362,46 @@ mod tests {
 
     #[tokio::test]
     async fn clients_get_exactly_the_answer_on_one_connection() {
-        let upstream = Upstream::start(20, None).await.expect("listens");
+        let upstream = Upstream::start(20, Duration::from_millis(1))
+            .await
+            .expect("listens");
         let mut connection = Connection::open(upstream.address).await.expect("connects");
-        for exchange in [Exchange::chat(), Exchange::stream(20), Exchange::chat()] {
+        for exchange in [
+            Exchange::chat(),
+            Exchange::stream(20, Pace::Flood),
+            Exchange::stream(20, Pace::Paced),
+            Exchange::chat(),
+        ] {
             connection.exchange(&exchange).await.expect("the answer");
         }
         assert_eq!(upstream.peak_streams(), 1);
         let error = connection
             .exchange(&Exchange {
-                answer: Exchange::stream(21).answer,
-                ..Exchange::stream(20)
+                answer: Exchange::stream(21, Pace::Flood).answer,
+                ..Exchange::stream(20, Pace::Flood)
             })
             .await
             .expect_err("another stream");
         assert!(error.to_string().contains("differs"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn only_paced_streams_wait() {
+        let upstream = Upstream::start(3, Duration::from_millis(100))
+            .await
+            .expect("listens");
+        let mut connection = Connection::open(upstream.address).await.expect("connects");
+        for (pace, waits) in [(Pace::Flood, false), (Pace::Paced, true)] {
+            let asked = std::time::Instant::now();
+            connection
+                .exchange(&Exchange::stream(3, pace))
+                .await
+                .expect("the answer");
+            assert_eq!(
+                asked.elapsed() >= Duration::from_millis(200),
+                waits,
+                "{pace:?}"
+            );
+        }
     }
 }

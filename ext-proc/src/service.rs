@@ -12,7 +12,7 @@ use std::future::Future as _;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{ready, Context, Poll};
+use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
@@ -174,10 +174,18 @@ where
                 Ok(None) => {}
                 Err(_) => return Poll::Ready(Some(Err(this.fail(&ExchangeError::Panicked)))),
             }
-            if !this.machine.is_complete() && this.cut_off.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(Err(this.fail(&ExchangeError::DrainTimeout))));
-            }
-            match ready!(Pin::new(&mut this.inbound).poll_next(cx)) {
+            let message = match Pin::new(&mut this.inbound).poll_next(cx) {
+                Poll::Ready(message) => message,
+                Poll::Pending => {
+                    let complete = this.machine.is_complete();
+                    if !complete && this.cut_off.as_mut().poll(cx).is_ready() {
+                        let status = this.fail(&ExchangeError::DrainTimeout);
+                        return Poll::Ready(Some(Err(status)));
+                    }
+                    return Poll::Pending;
+                }
+            };
+            match message {
                 Some(Ok(message)) => {
                     let received = catch_unwind(AssertUnwindSafe(|| this.machine.receive(message)));
                     if let Err(error) = received.unwrap_or(Err(ExchangeError::Panicked)) {

@@ -1,15 +1,15 @@
 """Nobody holds what another does not take: back-pressure from end to end, and bounded memory."""
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
-import json
 import os
 
 import httpx
 import pytest
 
-from test_http import CHAT, DONE, JSON, STREAM, connect, written
+from test_http import CHAT, DONE, JSON, STREAM
 
 MIB = 1 << 20
 
@@ -63,37 +63,30 @@ async def stalled(floods):
         await asyncio.sleep(0.05)
 
 
-async def ask(stack, model, asks):
+def ask(client, model, asks=False):
     body = {"model": f"openai/{model}", "stream": True, **({"stream_options": {"include_usage": True}} if asks else {})}
-    body = json.dumps(body).encode()
-    reader, writer = await connect(stack)
-    writer.write(written(CHAT, body, f"content-length: {len(body)}", "connection: close"))
-    return reader, writer
+    return client.stream("POST", CHAT, json=body)
 
 
-async def read_all(reader, writer, flood):
-    """Takes the rest of an answer, which has to be all of it."""
-    events, tail = 0, b""
-    while chunk := await reader.read(MIB):
-        window = tail[-20:] + chunk
-        events += window.count(b'{"choices"') - tail[-20:].count(b'{"choices"')
-        tail = window
-    writer.close()
-    assert events == flood.sent == flood.count
-    assert tail.endswith(DONE + b"\r\n0\r\n\r\n")
+async def read_all(response, flood):
+    """Takes an answer, which has to be all that the provider had to say."""
+    digest = hashlib.sha256()
+    async for chunk in response.aiter_raw():
+        digest.update(chunk)
+    assert digest.digest() == hashlib.sha256(flood.event * flood.count + DONE).digest()
 
 
 @pytest.mark.parametrize("asks", [True, False], ids=["verbatim", "stripped"])
-async def test_a_slow_reader_makes_the_provider_wait(stack, provider, model, asks):
+async def test_a_slow_reader_makes_the_provider_wait(stack, client, provider, model, asks):
     flood = Flood(1600)
     provider.on(model, flood)
     before = resident(stack.server), resident(stack.envoy)
-    reader, writer = await ask(stack, model, asks)
-    await stalled([flood])
-    assert flood.sent < flood.count / 2, f"{flood.sent} of {flood.count} events are somewhere on the way"
-    assert resident(stack.server) - before[0] < 32 * MIB
-    assert resident(stack.envoy) - before[1] < 64 * MIB
-    await read_all(reader, writer, flood)
+    async with ask(client, model, asks) as response:
+        await stalled([flood])
+        assert flood.sent < flood.count / 2, f"{flood.sent} of {flood.count} events are somewhere on the way"
+        assert resident(stack.server) - before[0] < 32 * MIB
+        assert resident(stack.envoy) - before[1] < 64 * MIB
+        await read_all(response, flood)
 
 
 async def test_slow_readers_do_not_hold_up_others(stack, client, provider, model):
@@ -102,15 +95,16 @@ async def test_slow_readers_do_not_hold_up_others(stack, client, provider, model
         provider.on(name, flood)
     provider.answers(model, 200, JSON, b"{}")
     before = resident(stack.server), resident(stack.envoy)
-    slow = {name: await ask(stack, name, False) for name in floods}
-    await stalled(floods.values())
-    # All of Envoy's workers have a stalled stream on their one connection to the server.
-    for _ in range(20):
-        assert (await client.post(CHAT, json={"model": f"openai/{model}"})).status_code == 200
-    assert max(flood.sent for flood in floods.values()) < 700
-    assert resident(stack.server) - before[0] < 5 * 16 * MIB
-    assert resident(stack.envoy) - before[1] < 5 * 32 * MIB
-    await asyncio.gather(*(read_all(*slow[name], flood) for name, flood in floods.items()))
+    async with contextlib.AsyncExitStack() as stalled_ones:
+        slow = {name: await stalled_ones.enter_async_context(ask(client, name)) for name in floods}
+        await stalled(floods.values())
+        # Each of Envoy's workers has stalled streams on its one connection to the server.
+        for _ in range(20):
+            assert (await client.post(CHAT, json={"model": f"openai/{model}"})).status_code == 200
+        assert max(flood.sent for flood in floods.values()) < 700
+        assert resident(stack.server) - before[0] < 5 * 16 * MIB
+        assert resident(stack.envoy) - before[1] < 5 * 32 * MIB
+        await asyncio.gather(*(read_all(slow[name], flood) for name, flood in floods.items()))
 
 
 async def test_a_small_answer_that_unpacks_to_a_huge_one_does_not_fill_the_memory(stack, client, provider, model):

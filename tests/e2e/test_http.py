@@ -95,13 +95,15 @@ async def test_requests_that_follow_each_other_unanswered_are_answered_in_order(
 
 
 @pytest.mark.parametrize("framing", ["content-length: 100000", "transfer-encoding: chunked"])
-async def test_an_upload_that_breaks_off_reaches_no_provider_and_is_accounted(stack, provider, framing):
+async def test_an_upload_that_breaks_off_reaches_no_provider_and_is_accounted(stack, client, provider, model, framing):
     def broken_off():
         return [line for line in stack.server_log() if line.get("ending") == "aborted" and line["stage"] == "request"]
 
     def upstream():
         return stack.stat(f"cluster.http_127.0.0.1_{provider.port}.upstream_rq_total")
 
+    provider.answers(model, 200, JSON, b"{}")
+    await client.post(CHAT, json={"model": f"openai/{model}"})
     before, asked = len(broken_off()), upstream()
     piece = b'{"model":"openai/broken-off","x":"'
     if framing.startswith("transfer"):
