@@ -2,6 +2,8 @@
 
 import pytest
 
+from stack import until
+
 OPENAI, ANTHROPIC = "/v1/chat/completions", "/v1/messages"
 
 
@@ -145,3 +147,9 @@ async def test_pages_of_this_machine_may_call_and_others_may_not(provider, clien
 
 async def test_health_is_answered_on_the_listener(client):
     assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_envoy_finds_the_server_healthy_by_grpc(stack):
+    await until(lambda: stack.stat("cluster.meseta_server.health_check.success") > 0, "a health check has passed")
+    hosts = [line for line in stack.envoy_admin("/clusters").splitlines() if line.startswith("meseta_server::/")]
+    assert any(line.endswith("::health_flags::healthy") for line in hosts), hosts
