@@ -43,7 +43,6 @@ async def test_an_unknown_path_is_not_found(client, path):
 
 
 async def test_a_near_miss_is_told_what_was_meant(client):
-    response = await client.post(OPENAI, json={"model": "openai/the-defaul"})
     # A wildcard takes any name of its provider; another prefix does not.
     response = await client.post(OPENAI, json={"model": "the-defaul"})
     assert_error(response, OPENAI, 404, "openai/the-default")

@@ -41,19 +41,29 @@ async def test_a_client_that_goes_away_stops_the_provider_and_is_accounted(stack
 
 @pytest.mark.parametrize("path, vendor", [("/v1/chat/completions", "openai"), ("/v1/messages", "anthropic")])
 @pytest.mark.parametrize("how", ["reset", "cut"])
-async def test_a_provider_that_dies_in_mid_stream_never_looks_complete(provider, client, model, path, vendor, how):
+async def test_a_provider_that_dies_in_mid_stream_never_looks_complete(stack, provider, client, model, path, vendor, how):
+    arrived = asyncio.Event()
+
     async def behaviour(exchange):
         await exchange.head(headers=STREAM)
         await exchange.send(CHUNK)
-        await asyncio.sleep(0.05)
+        await arrived.wait()
         if how == "reset":
             exchange.reset()
         else:
             exchange.keep_alive = False
 
     provider.on(model, behaviour)
+    got = b""
     with pytest.raises(httpx.RemoteProtocolError):
-        await client.post(path, json={"model": f"{vendor}/{model}", "stream": True})
+        async with client.stream("POST", path, json={"model": f"{vendor}/{model}", "stream": True}) as response:
+            async for chunk in response.aiter_raw():
+                got += chunk
+                if got == CHUNK:
+                    arrived.set()
+    assert got == CHUNK
+    own = await stack.exchange_line(model)
+    assert (own["ending"], own["stage"], own["status"]) == ("aborted", "response", 200)
 
 
 async def test_a_document_that_is_cut_off_never_looks_complete(provider, client, model):
@@ -170,24 +180,63 @@ async def test_a_server_killed_in_mid_request_lets_nothing_pass(make_stack, prov
     stack = await make_stack()
     requests = provider.answers(model, 200, [("content-type", "application/json")], b"{}")
     unexpected = len(provider.unexpected)
-    started = asyncio.Event()
+    started, killed = asyncio.Event(), asyncio.Event()
 
     async def body():
         yield b'{"model":"openai/%s","messages":["' % model.encode()
-        for _ in range(20):
-            yield b"x" * 1000
+        yield b"x" * 20_000
         started.set()
-        await asyncio.sleep(0.3)
+        await killed.wait()
         yield b'"]}'
 
     async with httpx.AsyncClient(base_url=stack.url) as client:
-        request = asyncio.create_task(
-            client.post("/v1/chat/completions", content=body(), headers={"content-type": "application/json"})
-        )
+        headers = {"content-type": "application/json", "x-meseta-cluster": f"http_127.0.0.1_{provider.port}"}
+        request = asyncio.create_task(client.post("/v1/chat/completions", content=body(), headers=headers))
         await started.wait()
+        await until(lambda: "meseta_exchanges_in_flight 1\n" in stack.admin("/metrics")[1], "the server has the request")
         stack.server.send_signal(signal.SIGKILL)
+        stack.server.wait()
+        killed.set()
         try:
             assert (await request).status_code == 503
         except httpx.HTTPError:
             pass
     assert not requests and len(provider.unexpected) == unexpected
+    assert stack.stat(f"cluster.http_127.0.0.1_{provider.port}.upstream_cx_total") == 0
+
+
+@pytest.mark.parametrize("path, vendor", [("/v1/chat/completions", "openai"), ("/v1/messages", "anthropic")])
+async def test_a_server_killed_while_the_provider_works_does_not_blame_the_provider(make_stack, provider, model, path, vendor):
+    stack = await make_stack()
+    asked = asyncio.Event()
+
+    async def behaviour(exchange):
+        asked.set()
+        await exchange.client_gone()
+
+    provider.on(model, behaviour)
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+        request = asyncio.create_task(client.post(path, json={"model": f"{vendor}/{model}"}))
+        await asked.wait()
+        stack.server.send_signal(signal.SIGKILL)
+        assert_error(await request, path, 503, "gateway")
+
+
+async def test_a_server_killed_in_mid_stream_is_no_clean_end(make_stack, provider, model):
+    stack = await make_stack()
+    gone = asyncio.Event()
+
+    async def behaviour(exchange):
+        await exchange.head(headers=STREAM)
+        await exchange.send(CHUNK)
+        await exchange.client_gone()
+        gone.set()
+
+    provider.on(model, behaviour)
+    body = {"model": f"openai/{model}", "stream": True}
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+                async for _ in response.aiter_raw():
+                    stack.server.send_signal(signal.SIGKILL)
+    await asyncio.wait_for(gone.wait(), 10)
