@@ -40,7 +40,7 @@ class _UnixConnection(http.client.HTTPConnection):
 class Stack:
     """`config` is the content of meseta.yaml; `env` what it may refer to."""
 
-    def __init__(self, directory, config, env, rendered=None, concurrency=2, serve_flags=()):
+    def __init__(self, directory, config, env, rendered=None, concurrency=2, serve_flags=(), listen=None):
         self.directory = Path(directory)
         self.config = config
         self.env = {**os.environ, **env, "MESETA_LOG": "debug,h2=info,hyper=info,tower=info"}
@@ -48,6 +48,7 @@ class Stack:
         self.rendered = rendered
         self.concurrency = concurrency
         self.serve_flags = list(serve_flags)
+        self.listen = listen or f"unix:{self.file('s.sock')}"
         self.binary = os.environ["MESETA_BIN"]
         self.envoy_binary = os.environ["MESETA_ENVOY"]
         self.server = self.envoy = None
@@ -64,7 +65,7 @@ class Stack:
         self._run("render", "filter", "--output", str(filter_file))
         bootstrap = self._run(
             "render", "envoy", str(self.file("meseta.yaml")),
-            "--server", f"unix:{self.file('s.sock')}",
+            "--server", self.bound(),
             "--filter", str(filter_file),
             "--admin", f"unix:{self.file('envoy.sock')}",
             "--access-log", str(self.file("access.log")),
@@ -86,12 +87,16 @@ class Stack:
         self.starts += 1
         self.file("ready").unlink(missing_ok=True)
         self.server = subprocess.Popen(
-            [self.binary, "serve", "--config", str(self.file("meseta.yaml")), "--listen", f"unix:{self.file('s.sock')}",
+            [self.binary, "serve", "--config", str(self.file("meseta.yaml")), "--listen", self.listen,
              "--admin", "127.0.0.1:0", "--ready-file", str(self.file("ready")), "--log", "json", *self.serve_flags],
             stdout=self.file(f"server.{self.starts}.out").open("wb"),
             stderr=self.file(f"server.{self.starts}.log").open("wb"),
             env=self.env,
         )
+
+    def bound(self):
+        """Where the server listens, in its own words: the system may have picked the port."""
+        return next(line["listen"] for line in self.server_log() if line.get("message") == "serving")
 
     async def restart_server(self):
         """Starts another server on the same socket and then asks the old one to stop."""

@@ -1,4 +1,4 @@
-"""`meseta up`, `status` and `down`, as a user types them."""
+"""How it is put together: `meseta up`, `status` and `down` as a user types them, several listeners, other addresses."""
 
 import asyncio
 import json
@@ -113,3 +113,30 @@ async def test_a_configuration_with_problems_starts_nothing_and_all_problems_are
     for part in ("acces_key", "access_key", "nonsense", "listners", "listeners"):
         assert part in done.stderr, (part, done.stderr)
     assert not (tmp_path / "state" / "instance.json").exists()
+
+
+async def test_each_listener_goes_by_its_name_and_has_settings_of_its_own(make_stack, provider, model):
+    provider.answers(model, 200, [("content-type", "application/json")], b'{"a":1}')
+    names = ["inside", "outside"]
+    listeners = [{"type": "model", "name": name, "address": "127.0.0.1", "port": 0} for name in names]
+    listeners[1]["cors"] = {"allow_origins": ["https://example.com"]}
+    stack = await make_stack({"listeners": listeners})
+    for name in names:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.ports[name]}") as client:
+            body = {"model": f"openai/{model}"}
+            assert (await client.post("/v1/chat/completions", json=body)).content == b'{"a":1}'
+            page = await client.post("/v1/chat/completions", json=body, headers={"origin": "https://example.com"})
+            assert page.status_code == (200 if name == "outside" else 403)
+
+    def lines():
+        return [line["listener"] for line in stack.access_log() if line.get("model") == f"openai/{model}"]
+
+    await until(lambda: len(lines()) == 3, "three lines")
+    assert sorted(lines()) == ["inside", "outside", "outside"]
+
+
+async def test_envoy_may_reach_the_server_over_tcp(make_stack, provider, model):
+    provider.answers(model, 200, [("content-type", "application/json")], b'{"a":1}')
+    stack = await make_stack(listen="tcp:127.0.0.1:0")
+    assert re.fullmatch(r"tcp:127\.0\.0\.1:[1-9]\d*", stack.bound())
+    assert (await ask(stack.url, model)).content == b'{"a":1}'
