@@ -7,6 +7,25 @@ use std::fmt;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::HttpHeaders;
 
+/// Headers that carry a client's credentials or say where the client is. None of them concerns a
+/// provider. `x-forwarded-proto` would belong here as well, but Envoy finds no route without it:
+/// the rendered route takes it off.
+const PRIVATE: [&str; 13] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+    "origin",
+    "referer",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+    "x-envoy-external-address",
+];
+
 /// A credential that a client sent. Its value never shows in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Credential(String);
@@ -43,12 +62,14 @@ pub(crate) struct RequestHead {
     pub(crate) credential: Option<Credential>,
     /// Whether the client sent a header that only Anthropic's clients send.
     pub(crate) anthropic_client: bool,
+    /// The private headers that are there: they go no further.
+    pub(crate) private: Vec<&'static str>,
     /// No body follows.
     pub(crate) end_of_stream: bool,
 }
 
 impl RequestHead {
-    /// Reads the headers that matter; values that are no text count as absent.
+    /// Reads the headers that matter.
     pub(crate) fn read(headers: HttpHeaders) -> Self {
         let mut head = Self {
             end_of_stream: headers.end_of_stream,
@@ -56,6 +77,11 @@ impl RequestHead {
         };
         let mut api_key = None;
         for (key, value) in pairs(headers) {
+            if let Some(private) = PRIVATE.iter().find(|name| **name == key) {
+                if !head.private.contains(private) {
+                    head.private.push(private);
+                }
+            }
             match key.as_str() {
                 ":method" => head.method = value,
                 ":path" => head.path = value,
@@ -65,7 +91,10 @@ impl RequestHead {
                 "origin" => head.origin = Some(value),
                 "access-control-request-method" => head.requested_method = Some(value),
                 "access-control-request-headers" => head.requested_headers = Some(value),
-                "x-request-id" => head.request_id = Some(value),
+                // It goes back as a header.
+                "x-request-id" if value.bytes().all(|b| b.is_ascii_graphic()) => {
+                    head.request_id = Some(value);
+                }
                 "traceparent" => head.traceparent = Some(value),
                 "tracestate" => head.tracestate = Some(value),
                 "authorization" => head.credential = bearer(&value),
@@ -130,13 +159,14 @@ fn pairs(headers: HttpHeaders) -> impl Iterator<Item = (String, String)> {
         .unwrap_or_default()
         .headers
         .into_iter()
-        .filter_map(|header| {
-            let value = if header.raw_value.is_empty() {
-                header.value
-            } else {
-                String::from_utf8(header.raw_value).ok()?
+        .map(|header| {
+            // No header is passed over: one whose value is no text may be one to take off.
+            let value = match String::from_utf8(header.raw_value) {
+                Ok(value) if value.is_empty() => header.value,
+                Ok(value) => value,
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
             };
-            Some((header.key, value))
+            (header.key, value)
         })
 }
 
@@ -189,6 +219,19 @@ mod tests {
         assert!(head.anthropic_client);
         let printed = format!("{head:?}");
         assert!(!printed.contains("key-one") && !printed.contains("key-two"));
+    }
+
+    #[test]
+    fn private_headers_are_noted_once_whatever_their_value() {
+        let mut sent = headers(&[("cookie", "a=b"), ("cookie", "c=d"), ("accept", "*/*")]);
+        let all = sent.headers.as_mut().unwrap();
+        all.headers.push(HeaderValue {
+            key: "proxy-authorization".to_owned(),
+            value: String::new(),
+            raw_value: vec![0xff, 0xfe],
+        });
+        let head = RequestHead::read(sent);
+        assert_eq!(head.private, ["cookie", "proxy-authorization"]);
     }
 
     #[test]

@@ -11,25 +11,6 @@ use meseta_config::Provider;
 use crate::head::RequestHead;
 use crate::wire::HeaderEdits;
 
-/// Headers that carry a client's credentials or say where the client is. None of them concerns a
-/// provider. `x-forwarded-proto` would belong here as well, but Envoy finds no route without it:
-/// the rendered route takes it off.
-pub(crate) const PRIVATE: [&str; 13] = [
-    "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "cookie",
-    "origin",
-    "referer",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-real-ip",
-    "x-envoy-external-address",
-];
-
 /// Puts the credential for this provider on the request.
 ///
 /// Returns what has to be added to the query string, for providers that take the key there.

@@ -10,7 +10,7 @@ use hermesllm::request::{ProviderRequest, RequestEdits};
 use meseta_config::{ResolveError, Target};
 use meseta_proto::{headers, RequestMetadata};
 
-use super::credentials::{self, PRIVATE};
+use super::credentials;
 use super::reply::{self, Client};
 use super::Context;
 use crate::cors::{self, Verdict};
@@ -224,7 +224,7 @@ fn decide(
     context.outcome.model.clone_from(&target.id);
 
     let mut edits = HeaderEdits::default();
-    for name in PRIVATE {
+    for name in &head.private {
         edits.remove(name);
     }
     let path = upstream_path(&target, head, client, &mut edits)?;
