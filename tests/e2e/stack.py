@@ -65,7 +65,7 @@ class Stack:
         self._run("render", "filter", "--output", str(filter_file))
         bootstrap = self._run(
             "render", "envoy", str(self.file("meseta.yaml")),
-            "--server", self.bound(),
+            "--server", await until(self.bound, "the server has said where it listens"),
             "--filter", str(filter_file),
             "--admin", f"unix:{self.file('envoy.sock')}",
             "--access-log", str(self.file("access.log")),
@@ -95,8 +95,8 @@ class Stack:
         )
 
     def bound(self):
-        """Where the server listens, in its own words: the system may have picked the port."""
-        return next(line["listen"] for line in self.server_log() if line.get("message") == "serving")
+        """Where the server listens, in its own words: the system may have picked the port. Its log may come late."""
+        return next((line["listen"] for line in self.server_log() if line.get("message") == "serving"), None)
 
     async def restart_server(self):
         """Starts another server on the same socket and then asks the old one to stop."""

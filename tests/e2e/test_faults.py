@@ -118,11 +118,12 @@ async def test_an_answer_that_cannot_be_decoded_never_looks_complete(provider, c
         assert response.status_code >= 500 and "cannot be reached" not in response.text, response.text
 
 
-async def test_a_provider_that_cannot_be_reached_is_said_to_be_so_without_internals(client):
-    response = await client.post("/v1/chat/completions", json={"model": "dead/x"})
+async def test_a_provider_that_cannot_be_reached_is_said_to_be_so_without_internals(stack, client, model):
+    response = await client.post("/v1/chat/completions", json={"model": f"dead/{model}"})
     assert_error(response, "/v1/chat/completions", 503, "provider")
     for internal in ("connect", "reset", "refused", "127.0.0.1"):
         assert internal not in response.text
+    assert (await stack.exchange_line(model))["answered_by"] == "envoy"
 
 
 async def test_a_providers_own_errors_pass_unchanged(provider, client, model):
