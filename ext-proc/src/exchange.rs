@@ -142,13 +142,15 @@ impl Exchange {
 
     /// The next message for Envoy, if one is ready.
     pub(crate) fn next_answer(&mut self) -> Option<ProcessingResponse> {
+        if self.context.outbox.is_empty() {
+            if let Some(ending) = self.ending.take() {
+                self.context.outcome.report(ending);
+            }
+            return None;
+        }
         let begun = Instant::now();
         let answer = self.context.outbox.next();
-        if answer.is_some() {
-            self.context.outcome.spent(begun.elapsed());
-        } else if let Some(ending) = self.ending.take() {
-            self.context.outcome.report(ending);
-        }
+        self.context.outcome.spent(begun.elapsed());
         answer
     }
 

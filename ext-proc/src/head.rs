@@ -6,6 +6,7 @@
 use std::fmt;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::HttpHeaders;
+use meseta_proto::headers::INTERNAL_PREFIX;
 
 /// Headers that carry a client's credentials or say where the client is. None of them concerns a
 /// provider. `x-forwarded-proto` would belong here as well, but Envoy finds no route without it:
@@ -120,6 +121,8 @@ pub(crate) struct ResponseHead {
     pub(crate) content_type: Option<String>,
     pub(crate) content_encoding: Option<String>,
     pub(crate) content_length: Option<u64>,
+    /// Headers that only we may set.
+    pub(crate) internal: Vec<String>,
     /// The answer has no body.
     pub(crate) end_of_stream: bool,
 }
@@ -146,6 +149,7 @@ impl ResponseHead {
                     }
                 }
                 "content-length" => head.content_length = value.parse().ok(),
+                _ if key.starts_with(INTERNAL_PREFIX) => head.internal.push(key),
                 _ => {}
             }
         }

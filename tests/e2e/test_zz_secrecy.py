@@ -25,6 +25,14 @@ async def test_internal_headers_of_clients_are_taken_off(provider, client, model
     assert not set(headers) & {key for key, _ in requests[0].headers}
 
 
+async def test_internal_headers_of_providers_are_taken_off(provider, client, model):
+    headers = [("content-type", "application/json"), ("x-meseta-cluster", "theirs"), ("x-meseta-model", "theirs")]
+    provider.answers(model, 200, headers, b"{}")
+    response = await client.post("/v1/chat/completions", json={"model": f"openai/{model}"})
+    ours = {key: value for key, value in response.headers.items() if key.startswith("x-meseta-")}
+    assert ours == {"x-meseta-model": f"openai/{model}"}
+
+
 async def test_no_secret_and_no_prompt_is_in_any_log(stacks, stack, provider, client, model):
     said = f"{PROMPT} and more of it"
     answer = b'{"choices":[{"message":{"content":"answer-marker-9d2e"}}]}'

@@ -66,6 +66,9 @@ impl Answering {
         };
 
         let mut edits = HeaderEdits::default();
+        for name in &head.internal {
+            edits.remove(name);
+        }
         if from_provider && model.bytes().all(|byte| byte.is_ascii_graphic()) {
             edits.set(headers::MODEL, &model);
         }
@@ -110,10 +113,11 @@ impl Answering {
             published_events: 0,
             published_at: Instant::now(),
         };
-        let metadata = answering.usage(context, head.end_of_stream);
+        let usage = answering.usage(context, head.end_of_stream);
+        let metadata = Some(wire::usage_metadata(&usage));
         context
             .outbox
-            .message(wire::headers(Direction::Response, edits, Some(metadata)));
+            .message(wire::headers(Direction::Response, edits, metadata));
         (!head.end_of_stream).then_some(answering)
     }
 
@@ -221,16 +225,12 @@ impl Answering {
             Direction::Response,
             out,
             ending.is_some() && end_of_stream,
-            due.then_some(usage),
+            due.then(|| wire::usage_metadata(&usage)),
         );
     }
 
-    /// Takes what is known into the outcome and returns it as metadata.
-    fn usage(
-        &self,
-        context: &mut Context,
-        complete: bool,
-    ) -> envoy_types::pb::google::protobuf::Struct {
+    /// Takes what is known into the outcome and returns the figures to publish.
+    fn usage(&self, context: &mut Context, complete: bool) -> UsageMetadata {
         let progress = self.transcoder.progress();
         let outcome = &mut context.outcome;
         // What was counted on request has not been used.
@@ -251,7 +251,7 @@ impl Answering {
             outcome.response_id = progress.response_id.map(str::to_owned);
             outcome.response_model = progress.model.map(str::to_owned);
         }
-        wire::usage_metadata(&UsageMetadata {
+        UsageMetadata {
             input_tokens: used.input,
             output_tokens: used.output,
             cached_tokens: used.cached,
@@ -259,6 +259,6 @@ impl Answering {
             reasoning_tokens: used.reasoning,
             estimated,
             complete,
-        })
+        }
     }
 }
