@@ -24,6 +24,9 @@ const READ_SIZE: usize = 8 * 1024;
 pub(crate) struct Measured {
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
+    /// Exchanges per second: of each connection over its own time, added up. So connections that
+    /// had their last answer early do not count as slow.
+    pub(crate) rate: f64,
     /// How long each exchange took, sorted.
     pub(crate) latencies: Vec<Duration>,
 }
@@ -49,13 +52,22 @@ pub(crate) async fn run(
     for connection in open {
         tasks.spawn(ask_until(connection, address, exchange.clone(), deadline));
     }
+    let mut rate = 0.0;
     let mut latencies = Vec::new();
     while let Some(ended) = tasks.join_next().await {
-        latencies.append(&mut ended.context("a connection's task failed")??);
+        let mut own = ended.context("a connection's task failed")??;
+        #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+        let count = own.len() as f64;
+        rate += count / start.elapsed().as_secs_f64();
+        latencies.append(&mut own);
     }
     let elapsed = start.elapsed();
     latencies.sort_unstable();
-    Ok(Measured { elapsed, latencies })
+    Ok(Measured {
+        elapsed,
+        rate,
+        latencies,
+    })
 }
 
 async fn ask_until(
@@ -240,6 +252,24 @@ mod tests {
         let result = Connection::open(address).await?.exchange(&exchange).await;
         server.await?;
         result
+    }
+
+    #[tokio::test]
+    async fn a_load_counts_every_exchange_and_its_rate() {
+        let upstream = crate::upstream::Upstream::start(3, Duration::ZERO)
+            .await
+            .expect("listens");
+        let duration = Duration::from_millis(100);
+        let measured = run(upstream.address, &Exchange::chat(), 3, duration)
+            .await
+            .expect("answers");
+        assert!(measured.elapsed >= duration);
+        assert!(measured.latencies.is_sorted());
+        let count = f64::from(u32::try_from(measured.latencies.len()).expect("few"));
+        assert!(count >= 3.0);
+        // Each connection's time ends at the deadline at the earliest and at the end at the latest.
+        assert!(measured.rate >= count / measured.elapsed.as_secs_f64());
+        assert!(measured.rate <= count / duration.as_secs_f64());
     }
 
     #[tokio::test]

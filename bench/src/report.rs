@@ -27,6 +27,12 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    /// How many of these an exchange has.
+    #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    fn units(self) -> f64 {
+        self.events.max(1) as f64
+    }
+
     /// What figures are given for each of.
     fn unit(self) -> &'static str {
         if self.events > 0 {
@@ -104,7 +110,7 @@ impl Sample {
     ) -> Self {
         let exchanges = measured.latencies.len();
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-        let units = (exchanges * scenario.events.max(1)).max(1) as f64;
+        let units = exchanges.max(1) as f64 * scenario.units();
         let per_unit = |cpu: Duration| micros(cpu) / units;
         let measured_cpu = cost.envoy + cost.server.unwrap_or_default() + cost.bench;
         let foreign = cost.machine.saturating_sub(measured_cpu);
@@ -114,7 +120,7 @@ impl Sample {
             round,
             exchanges,
             seconds: measured.elapsed.as_secs_f64(),
-            rate: units / measured.elapsed.as_secs_f64(),
+            rate: measured.rate * scenario.units(),
             p50_us: micros(percentile(&measured.latencies, 0.5)),
             p99_us: micros(percentile(&measured.latencies, 0.99)),
             envoy_cpu_us: per_unit(cost.envoy),
@@ -383,6 +389,7 @@ mod tests {
         };
         let measured = Measured {
             elapsed: Duration::from_secs(2),
+            rate: exchanges as f64 / 2.0,
             latencies: (1..=exchanges).map(Duration::from_micros).collect(),
         };
         let cost = Cost {
