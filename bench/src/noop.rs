@@ -2,7 +2,7 @@
 //!
 //! It answers each message at once, names the upstream cluster (a server that routes must, so the
 //! floor does) and echoes bodies. What it costs is what any such server costs; what ours costs
-//! above that is ours. Its transport has the same settings as the real server's.
+//! above that is ours. Its transport has the same windows and message limits as the real server's.
 //!
 //! Invariant: the end of a body is echoed once, however often it is announced, and a stream that
 //! ends before both bodies did ends with an error status.
