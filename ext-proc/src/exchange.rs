@@ -10,6 +10,7 @@
 //!    │                     │
 //!    └───── own answer ────┴──▶ Replied
 //! ```
+//! Where Envoy answers before a request is complete, its headers lead straight to Answering.
 //!
 //! Invariants:
 //! - A request goes on only as a whole: headers are held until the body is complete, so that a

@@ -210,7 +210,7 @@ impl Envoy {
         )
     }
 
-    /// The server has nothing to say now: shown by a later message that it does answer.
+    /// The error status that the stream ends with; an OK end fails the test.
     pub(super) async fn status(&mut self) -> Status {
         loop {
             match self.next().await {
