@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use meseta_config::{Config, ListenAddress, LogFormat};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
@@ -25,8 +24,6 @@ use crate::metrics::Metrics;
 use crate::service::{Processor, Shared};
 use crate::telemetry::Telemetry;
 
-/// What a gRPC message may hold beside a body: headers, metadata, attributes.
-const MESSAGE_OVERHEAD: usize = 1024 * 1024;
 /// Envoy is asked for a sign of life this often …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// … and has this long to answer.
@@ -124,10 +121,6 @@ async fn run(
         ready_file,
         ..
     } = options;
-    let max_message = config
-        .server
-        .max_request_bytes
-        .saturating_add(MESSAGE_OVERHEAD);
     for notice in &config.notices {
         tracing::warn!(target: "meseta", "{notice}");
     }
@@ -182,9 +175,7 @@ async fn run(
             .set_service_status(name, tonic_health::ServingStatus::Serving)
             .await;
     }
-    let processor = ExternalProcessorServer::new(Processor::new(Arc::clone(&shared)))
-        .max_decoding_message_size(max_message)
-        .max_encoding_message_size(max_message);
+    let processor = Processor::new(Arc::clone(&shared)).into_service();
     let grpc = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

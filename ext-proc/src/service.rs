@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+    ExternalProcessor, ExternalProcessorServer,
+};
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use meseta_config::Config;
 use tokio_stream::Stream;
@@ -27,6 +29,9 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::exchange::{Exchange, ExchangeError};
 use crate::metrics::{Metrics, Reason};
+
+/// What a gRPC message may hold beside a body: headers, metadata, attributes.
+const MESSAGE_OVERHEAD: usize = 1024 * 1024;
 
 /// What all exchanges share.
 #[derive(Debug)]
@@ -50,6 +55,16 @@ pub(crate) struct Processor {
 impl Processor {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The gRPC service. A message may hold a whole body of the largest size, and headers beside
+    /// it; tonic's own limit of 4 MiB would end streams.
+    pub(crate) fn into_service(self) -> ExternalProcessorServer<Self> {
+        let limit = self.shared.config.load().server.max_request_bytes;
+        let limit = limit.saturating_add(MESSAGE_OVERHEAD);
+        ExternalProcessorServer::new(self)
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(limit)
     }
 
     /// The listener that the filter's configuration names; one that is alone need not be named.

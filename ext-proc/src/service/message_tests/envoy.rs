@@ -5,7 +5,6 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     body_mutation::Mutation, processing_request::Request as Message,
     processing_response::Response as Answer, HeaderMutation, HttpBody, HttpHeaders,
@@ -70,7 +69,7 @@ impl Envoy {
     pub(super) async fn connect_as(listener: Option<&str>) -> Result<Self, Status> {
         let shared = shared();
         let (client, server) = tokio::io::duplex(1 << 20);
-        let service = ExternalProcessorServer::new(Processor::new(Arc::clone(&shared)));
+        let service = Processor::new(Arc::clone(&shared)).into_service();
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
         tokio::spawn(
             Server::builder()

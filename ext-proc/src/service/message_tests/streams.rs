@@ -108,6 +108,22 @@ async fn the_end_of_draining_cuts_running_exchanges_off_with_an_error() {
     envoy.shared.running.wait().await;
 }
 
+#[tokio::test]
+async fn a_message_over_the_limit_never_ends_its_stream_with_ok() {
+    let mut envoy = Envoy::connect().await;
+    let spoofed = [("x-meseta-cluster", "openai_127.0.0.1_9")];
+    envoy
+        .send(request_headers("POST", "/v1/messages", &spoofed, false))
+        .await;
+    // The configuration's limit is 100 KiB.
+    envoy.send(request_body(&"x".repeat(2 << 20), true)).await;
+    let status = envoy
+        .next()
+        .await
+        .expect_err("an error, and no answer before it");
+    assert_eq!(status.code(), Code::OutOfRange);
+}
+
 /// A machine with a defect.
 struct Broken;
 
