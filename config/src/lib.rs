@@ -38,7 +38,7 @@ pub use detected::detected;
 pub use load::{load, Source};
 pub use problem::{Notice, NoticeKind, Problem, Problems};
 pub use provider::{Provider, Scheme};
-pub use render::{bootstrap, snippet, AccessLog, RenderOptions};
+pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, RenderOptions};
 pub use resolve::{ListedModel, ResolveError, Target};
 pub use secret::Secret;
 pub use units::{parse_duration, parse_size, UnitError};

@@ -2,6 +2,8 @@
 //!
 //! - [`bootstrap`]: everything Envoy needs, for a file of its own.
 //! - [`snippet`]: the parts for an Envoy that is there already.
+//! - [`dynamic_bootstrap`], [`resources`]: the same split into what is fixed and what may change while
+//!   Envoy runs.
 //!
 //! Invariant: nothing rendered holds a secret; keys and header values stay in the server. The same
 //! configuration gives the same text, byte for byte. Every limit is set on purpose and says why in
@@ -12,6 +14,7 @@ mod cluster;
 mod filters;
 mod listener;
 mod local_reply;
+mod xds;
 mod yaml;
 
 use std::path::PathBuf;
@@ -20,6 +23,10 @@ use std::time::Duration;
 use crate::address::{AdminAddress, ListenAddress};
 use crate::config::{Config, Listener};
 
+pub use xds::{
+    discovery_response, dynamic_bootstrap, resources, Resource, Resources, CLUSTERS_FILE,
+    LISTENERS_FILE,
+};
 use yaml::{f, inline, list, map, why, Field, Yaml};
 
 /// Where things are, as Envoy sees them.

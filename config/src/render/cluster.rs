@@ -15,20 +15,27 @@ pub(super) const SERVER: &str = "meseta_server";
 /// All clusters: the server's first, then the providers' in the order of the file.
 pub(super) fn all(config: &Config, options: &RenderOptions) -> Vec<Yaml> {
     let mut clusters = vec![server(&options.server)];
-    let mut seen: Vec<&str> = Vec::new();
-    for first in &config.providers {
-        if seen.contains(&first.cluster.as_str()) {
-            continue;
-        }
-        seen.push(&first.cluster);
-        let mut sharing = config.providers.iter();
-        let http2 = sharing.all(|p| p.cluster != first.cluster || p.entry().http2);
-        clusters.push(provider(first, http2, &config.upstream));
-    }
+    clusters.extend(of_providers(config).map(|(_, cluster)| cluster));
     clusters
 }
 
-fn server(address: &ListenAddress) -> Yaml {
+/// The providers' clusters with their names, in the order of the file: one for each address.
+pub(super) fn of_providers(config: &Config) -> impl Iterator<Item = (String, Yaml)> + '_ {
+    let mut seen: Vec<&str> = Vec::new();
+    let firsts = config.providers.iter().filter(move |first| {
+        let is_first = !seen.contains(&first.cluster.as_str());
+        seen.push(&first.cluster);
+        is_first
+    });
+    firsts.map(|first| {
+        let mut sharing = config.providers.iter();
+        let http2 = sharing.all(|p| p.cluster != first.cluster || p.entry().http2);
+        let body = provider(first, http2, &config.upstream);
+        (first.cluster.clone(), body)
+    })
+}
+
+pub(super) fn server(address: &ListenAddress) -> Yaml {
     let mut fields = vec![
         f("name", SERVER),
         f("type", "STATIC"),

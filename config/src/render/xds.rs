@@ -1,0 +1,121 @@
+//! The same resources as files of Envoy's filesystem xDS: what may change while Envoy runs.
+//!
+//! Listeners and the clusters of providers are in files that Envoy reads again whenever they are
+//! replaced by a rename; the server's own cluster never changes and stays in the bootstrap, because
+//! the listeners refer to it.
+
+use std::path::Path;
+
+use super::yaml::{f, inline, list, map, why, Field, Yaml};
+use super::{admin, cluster, listener, overload, type_url, RenderOptions};
+use crate::config::Config;
+
+/// The file of the clusters, in the directory that Envoy watches.
+pub const CLUSTERS_FILE: &str = "cds.yaml";
+/// The file of the listeners.
+pub const LISTENERS_FILE: &str = "lds.yaml";
+
+/// One resource: a listener or a cluster, under the name that Envoy knows it by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    name: String,
+    kind: &'static str,
+    body: Yaml,
+}
+
+impl Resource {
+    /// Its name in Envoy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What a configuration gives Envoy beside the bootstrap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resources {
+    /// One for each address of a provider.
+    pub clusters: Vec<Resource>,
+    /// One for each listener.
+    pub listeners: Vec<Resource>,
+}
+
+/// The resources of a configuration, in the order of the file.
+pub fn resources(config: &Config, options: &RenderOptions) -> Resources {
+    let clusters = cluster::of_providers(config).map(|(name, body)| Resource {
+        name,
+        kind: "envoy.config.cluster.v3.Cluster",
+        body,
+    });
+    let listeners = config.listeners.iter().map(|own| Resource {
+        name: own.name.clone(),
+        kind: "envoy.config.listener.v3.Listener",
+        body: listener::listener(own, options),
+    });
+    Resources {
+        clusters: clusters.collect(),
+        listeners: listeners.collect(),
+    }
+}
+
+/// A file of resources, as Envoy's `path_config_source` reads it. `version` has to differ from the
+/// one before for Envoy to say that it has taken this one.
+pub fn discovery_response<'a>(
+    version: &str,
+    resources: impl IntoIterator<Item = &'a Resource>,
+) -> String {
+    let resources = resources.into_iter().map(|resource| {
+        let mut fields = vec![f("@type", type_url(resource.kind))];
+        match &resource.body {
+            Yaml::Map(own) => fields.extend(own.iter().cloned()),
+            other => fields.push(f("value", other.clone())),
+        }
+        Yaml::Map(fields)
+    });
+    let tree = map([f("version_info", version), f("resources", list(resources))]);
+    format!(
+        "# Written by `meseta serve --xds`: change meseta.yaml, not this file.\n{}",
+        tree.to_text()
+    )
+}
+
+/// A bootstrap whose listeners and providers come from the files in `directory`.
+pub fn dynamic_bootstrap(options: &RenderOptions, directory: &Path) -> String {
+    let tree = map([
+        f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
+        f("admin", admin(&options.admin)),
+        f(
+            "static_resources",
+            map([f(
+                "clusters",
+                list([cluster::server(&options.server)]),
+            )]),
+        ),
+        why(
+            "Replaced by rename: clusters before the server uses them, and taken away after it.",
+            f(
+                "dynamic_resources",
+                map([
+                    source("cds_config", directory, CLUSTERS_FILE),
+                    source("lds_config", directory, LISTENERS_FILE),
+                ]),
+            ),
+        ),
+        f("overload_manager", overload()),
+    ]);
+    format!(
+        "# Envoy 1.40 for Meseta, with its resources in files. Rendered by `meseta render envoy \
+         --xds`.\n{}",
+        tree.to_text()
+    )
+}
+
+fn source(name: &'static str, directory: &Path, file: &str) -> Field {
+    let path = directory.join(file).display().to_string();
+    f(
+        name,
+        map([
+            f("resource_api_version", "V3"),
+            f("path_config_source", inline([f("path", path)])),
+        ]),
+    )
+}
