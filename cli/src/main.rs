@@ -10,7 +10,6 @@ mod envoy;
 mod failure;
 #[cfg_attr(test, allow(clippy::print_stderr, reason = "a skipped test is seen"))]
 mod filter;
-mod http;
 mod instance;
 mod source;
 mod summary;

@@ -109,7 +109,7 @@ impl<'a> Supervisor<'a> {
         Ok(Self {
             terminal,
             plan,
-            admin: Admin::on(plan.state.envoy_admin_socket()),
+            admin: Admin::at(AdminAddress::Unix(plan.state.envoy_admin_socket())),
             record,
             server: None,
             envoy: None,

@@ -9,7 +9,7 @@ use hyper::Method;
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use crate::http::{self, Peer};
+use meseta_ext_proc::plain_http::{self, Peer};
 use crate::instance::StateDir;
 use crate::source::{self, Source};
 use crate::supervisor;
@@ -68,7 +68,7 @@ async fn has_models(address: SocketAddr) -> bool {
     struct Tags {
         models: Vec<serde::de::IgnoredAny>,
     }
-    let Ok(answer) = http::call(&Peer::Tcp(address), Method::GET, "/api/tags", LIMIT).await else {
+    let Ok(answer) = plain_http::call(&Peer::Tcp(address), Method::GET, "/api/tags", LIMIT).await else {
         return false;
     };
     let tags: Option<Tags> = serde_json::from_slice(&answer.body).ok();

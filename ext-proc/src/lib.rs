@@ -11,11 +11,13 @@
 mod admin;
 mod cors;
 mod decode;
+pub mod envoy_admin;
 mod exchange;
 mod head;
 mod listen;
 mod metrics;
 mod outcome;
+pub mod plain_http;
 mod server;
 mod service;
 mod spans;

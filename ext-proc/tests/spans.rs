@@ -171,6 +171,8 @@ async fn an_exchange_is_one_span_of_the_clients_trace_and_is_flushed_at_the_end(
         text: &source,
         name: "meseta.yaml",
         env: &|name| (name == "KEY").then(|| "sk-secret".to_owned()),
+dir: Path::new("/"),
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap();
     let server = tokio::spawn(serve(ServeOptions {

@@ -9,7 +9,7 @@ use hyper::{Method, StatusCode};
 use meseta_config::Config;
 
 use crate::envoy::Admin;
-use crate::http::{self, Peer};
+use meseta_ext_proc::plain_http::{self, Peer};
 use crate::instance::ListenerRecord;
 
 /// Between two looks.
@@ -51,7 +51,7 @@ async fn pass(config: &Config, admin: &Admin) -> Result<Vec<ListenerRecord>> {
         let found = bound.iter().find(|(bound, _)| bound == name);
         let (_, address) = found.with_context(|| format!("listener `{name}` is not bound"))?;
         let reachable = reachable(*address);
-        let answer = http::call(&Peer::Tcp(reachable), Method::GET, "/v1/models", LIMIT)
+        let answer = plain_http::call(&Peer::Tcp(reachable), Method::GET, "/v1/models", LIMIT)
             .await
             .with_context(|| format!("listener `{name}`"))?;
         if answer.status != StatusCode::OK {

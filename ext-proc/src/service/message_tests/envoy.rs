@@ -50,6 +50,8 @@ pub(super) fn shared() -> Arc<Shared> {
         text: CONFIG,
         name: "meseta.yaml",
         env: &env,
+dir: Path::new("/"),
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap();
     Arc::new(Shared {

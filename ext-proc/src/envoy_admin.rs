@@ -1,30 +1,53 @@
 //! Questions to a running Envoy's admin interface: its listeners, its running requests, draining.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
-use hyper::Method;
+use hyper::{Method, StatusCode};
+use meseta_config::AdminAddress;
 use serde::Deserialize;
 
-use crate::http::{self, Peer};
+use crate::plain_http::{self, CallError, Peer};
 
 /// Envoy answers from its main thread: anything slower than this is no answer.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// A client of one Envoy's admin socket.
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// Envoy does not answer.
+    #[error("Envoy's admin: {0}")]
+    Call(#[from] CallError),
+    /// Envoy answers with an error.
+    #[error("Envoy's admin: {path}: {status}")]
+    Status {
+        /// What was asked.
+        path: String,
+        /// What it answered.
+        status: StatusCode,
+    },
+    /// The answer is none that we know.
+    #[error("Envoy's admin: {0}")]
+    Shape(#[from] serde_json::Error),
+}
+
+type Result<T> = std::result::Result<T, AdminError>;
+
+/// A client of one Envoy's admin interface.
 #[derive(Debug, Clone)]
 pub struct Admin {
     peer: Peer,
 }
 
 impl Admin {
-    /// The admin interface on a Unix socket.
-    pub fn on(socket: PathBuf) -> Self {
-        Self {
-            peer: Peer::Unix(socket),
-        }
+    /// The admin interface at an address.
+    pub fn at(address: AdminAddress) -> Self {
+        let peer = match address {
+            AdminAddress::Unix(socket) => Peer::Unix(socket),
+            AdminAddress::Tcp(address) => Peer::Tcp(address),
+        };
+        Self { peer }
     }
 
     /// Names and real addresses of the listeners that take connections.
@@ -44,8 +67,13 @@ impl Admin {
     }
 
     async fn call(&self, method: Method, path: &str) -> Result<Vec<u8>> {
-        let answer = http::call(&self.peer, method, path, LIMIT).await?;
-        ensure!(answer.status.is_success(), "{path}: {}", answer.status);
+        let answer = plain_http::call(&self.peer, method, path, LIMIT).await?;
+        if !answer.status.is_success() {
+            return Err(AdminError::Status {
+                path: path.to_owned(),
+                status: answer.status,
+            });
+        }
         Ok(answer.body.into())
     }
 }
@@ -70,7 +98,7 @@ fn parse_listeners(body: &[u8]) -> Result<Vec<(String, SocketAddr)>> {
         address: IpAddr,
         port_value: u16,
     }
-    let listeners: Listeners = serde_json::from_slice(body).context("/listeners")?;
+    let listeners: Listeners = serde_json::from_slice(body)?;
     let statuses = listeners.listener_statuses.into_iter();
     Ok(statuses
         .filter_map(|status| {
@@ -92,7 +120,7 @@ fn parse_running(body: &[u8]) -> Result<u64> {
         name: String,
         value: Option<u64>,
     }
-    let stats: Stats = serde_json::from_slice(body).context("/stats")?;
+    let stats: Stats = serde_json::from_slice(body)?;
     let ours = |stat: &Stat| {
         stat.name.starts_with("http.")
             && !stat.name.starts_with("http.admin.")

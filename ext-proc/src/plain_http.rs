@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{header, Method, Request, StatusCode};
@@ -35,8 +34,37 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// Nobody there, or the connection broke.
+    #[error("{0}")]
+    Connection(#[from] std::io::Error),
+    /// What came is not HTTP, or ended too early.
+    #[error("{0}")]
+    Protocol(#[from] hyper::Error),
+    /// The request cannot be written: a path that is none.
+    #[error("{0}")]
+    Request(#[from] http::Error),
+    /// The answer broke off, or is longer than is read.
+    #[error("body: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+    /// The time is over.
+    #[error("no answer within {0:?}")]
+    Late(Duration),
+}
+
 /// Sends a request without a body and reads the whole answer within `limit`.
-pub async fn call(peer: &Peer, method: Method, path: &str, limit: Duration) -> Result<Answer> {
+///
+/// # Errors
+/// When there is no whole answer in time; any status is an answer.
+pub async fn call(
+    peer: &Peer,
+    method: Method,
+    path: &str,
+    limit: Duration,
+) -> Result<Answer, CallError> {
     let exchange = async {
         match peer {
             Peer::Tcp(address) => {
@@ -51,17 +79,16 @@ pub async fn call(peer: &Peer, method: Method, path: &str, limit: Duration) -> R
     };
     match tokio::time::timeout(limit, exchange).await {
         Ok(answer) => answer,
-        Err(_) => bail!("no answer within {limit:?}"),
+        Err(_) => Err(CallError::Late(limit)),
     }
 }
 
-async fn exchange<S>(stream: S, host: &str, method: Method, path: &str) -> Result<Answer>
+async fn exchange<S>(stream: S, host: &str, method: Method, path: &str) -> Result<Answer, CallError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .context("handshake")?;
+        .await?;
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -76,7 +103,7 @@ where
             .await
         {
             Ok(body) => body.to_bytes(),
-            Err(error) => bail!("body: {error}"),
+            Err(error) => return Err(CallError::Body(error)),
         };
         Ok(Answer { status, body })
     };
@@ -86,7 +113,7 @@ where
     tokio::select! {
         answer = &mut exchange => answer,
         ended = &mut connection => {
-            ended.context("connection")?;
+            ended?;
             exchange.await
         }
     }
