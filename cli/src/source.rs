@@ -3,6 +3,8 @@
 //! Owns the order of names, the `.env` files beside it, and the reading. Must never print or keep a secret outside
 //! [`Environment`] and the loaded [`Config`].
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -48,17 +50,20 @@ impl Source {
     /// Loads a text that belongs to a path, with an environment that was read before.
     pub fn load(path: &Path, text: &str, environment: Environment) -> Result<Self> {
         let name = path.display().to_string();
+        let path = absolute(path)?;
         let source = meseta_config::Source {
             text,
             name: &name,
             env: &|variable| environment.variable(variable),
+            dir: path.parent().unwrap_or(Path::new("/")),
+            file: &key_file,
         };
         let config = match meseta_config::load(&source) {
             Ok(config) => config,
             Err(problems) => return Err(Failure::problems(name, problems).into()),
         };
         Ok(Self {
-            path: absolute(path)?,
+            path,
             digest: format!("{:x}", Sha256::digest(text)),
             environment,
             config,
@@ -119,6 +124,32 @@ pub fn environment_for(path: &Path) -> Result<Environment> {
     let beside = beside.parent().unwrap_or(Path::new("/")).to_owned();
     let here = std::env::current_dir().context("cannot find the working directory")?;
     Ok(Environment::of_process(&[&beside, &here]))
+}
+
+/// The most that a file of a key is read: no key is as long, and a path may name anything.
+const LONGEST_KEY: u64 = 64 << 10;
+
+/// The content of a file that a configuration refers to. What is no regular file is not opened: a
+/// pipe would never end.
+fn key_file(path: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    if metadata.len() > LONGEST_KEY {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is longer than any key",
+        ));
+    }
+    let mut content = String::new();
+    File::open(path)?
+        .take(LONGEST_KEY)
+        .read_to_string(&mut content)?;
+    Ok(content)
 }
 
 fn no_file() -> Failure {

@@ -1,5 +1,6 @@
 //! What a running instance looks like to its user: where to connect, what answers, how to stop.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use meseta_config::{Config, NoticeKind};
@@ -62,13 +63,17 @@ fn missing(config: &Config) -> Vec<String> {
         .collect()
 }
 
-fn keyless(config: &Config) -> impl Iterator<Item = (&str, &str)> {
+/// What would hold a key that is not there, and for which provider.
+fn keyless(config: &Config) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     config
         .notices
         .iter()
         .filter_map(|notice| match &notice.kind {
             NoticeKind::MissingKey { variable, provider } => {
-                Some((variable.as_str(), provider.as_str()))
+                Some((variable.into(), provider.as_str()))
+            }
+            NoticeKind::MissingKeyFile { path, provider } => {
+                Some((path.to_string_lossy(), provider.as_str()))
             }
             _ => None,
         })

@@ -87,7 +87,9 @@ impl Terminal {
                     let label = self.paint(CYAN, "not yet active:");
                     self.err_line(&format!("{label} {text}"));
                 }
-                NoticeKind::MissingKey { .. } | NoticeKind::Warning => self.warning(&text),
+                NoticeKind::MissingKey { .. }
+                | NoticeKind::MissingKeyFile { .. }
+                | NoticeKind::Warning => self.warning(&text),
             }
         }
     }

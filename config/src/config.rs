@@ -26,6 +26,9 @@ pub struct Config {
     pub tracing: Tracing,
     /// How Envoy reaches providers.
     pub upstream: Upstream,
+    /// The files that hold keys, absolute, each once, also those that are not there yet: when one
+    /// changes, the text loads to another configuration.
+    pub files: Vec<PathBuf>,
     /// What there is to say about the file.
     pub notices: Vec<Notice>,
     pub(crate) models: Models,

@@ -37,6 +37,8 @@ pub fn detected(env: &dyn Fn(&str) -> Option<String>, ollama: bool) -> Option<St
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -53,6 +55,8 @@ mod tests {
             text: &text,
             name: "detected",
             env: &env,
+            dir: Path::new("/"),
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
         let config = crate::load(&source).unwrap();
         let names: Vec<_> = config.providers.iter().map(|p| p.name.as_str()).collect();

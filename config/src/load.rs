@@ -9,12 +9,14 @@ mod environment;
 mod findings;
 mod listeners;
 mod models;
+mod paths;
 mod providers;
 mod schema;
 mod server;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 
 use serde_yaml::Value;
 
@@ -33,6 +35,11 @@ pub struct Source<'a> {
     pub name: &'a str,
     /// The environment: the value of a variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The directory of the configuration, absolute: relative paths in the text start there.
+    pub dir: &'a Path,
+    /// The content of a file that the text refers to. The error is shown, so it must not quote any
+    /// of the content.
+    pub file: &'a dyn Fn(&Path) -> std::io::Result<String>,
 }
 
 impl fmt::Debug for Source<'_> {
@@ -40,6 +47,7 @@ impl fmt::Debug for Source<'_> {
         // The text may hold keys.
         f.debug_struct("Source")
             .field("name", &self.name)
+            .field("dir", &self.dir)
             .finish_non_exhaustive()
     }
 }
@@ -50,12 +58,14 @@ impl fmt::Debug for Source<'_> {
 /// All [`Problems`] of the document at once, in its order.
 pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
     let document = parse(source)?;
-    let mut findings = Findings::new(source.env);
+    let mut findings = Findings::new(source);
     let config = read(Node::root(&document), &mut findings);
-    let (problems, notices) = findings.in_order_of(&document);
+    let found = findings.in_order_of(&document);
+    let problems = found.problems;
     match config {
         Some(mut config) if problems.is_empty() => {
-            config.notices = notices;
+            config.notices = found.notices;
+            config.files = found.files;
             Ok(config)
         }
         _ if problems.is_empty() => Err(Problems(vec![whole(
@@ -123,6 +133,7 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
         server,
         tracing,
         upstream,
+        files: Vec::new(),
         notices: Vec::new(),
         models,
     })

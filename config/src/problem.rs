@@ -4,6 +4,7 @@
 //! may be a misspelt `access_key`.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// One thing that makes a configuration unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,13 @@ pub enum NoticeKind {
         /// The provider's name.
         provider: String,
     },
+    /// A provider cannot be called because the file of its key is not there, or is empty.
+    MissingKeyFile {
+        /// The file that would hold it, absolute.
+        path: PathBuf,
+        /// The provider's name.
+        provider: String,
+    },
 }
 
 impl fmt::Display for Notice {
@@ -85,7 +93,7 @@ impl fmt::Display for Notice {
         let label = match self.kind {
             NoticeKind::NotYetActive => "not yet active",
             NoticeKind::Warning => "warning",
-            NoticeKind::MissingKey { .. } => "missing key",
+            NoticeKind::MissingKey { .. } | NoticeKind::MissingKeyFile { .. } => "missing key",
         };
         write!(f, "{label}: {}: {}", self.path, self.message)
     }

@@ -1,6 +1,7 @@
 //! One upstream account: where requests go and with which credential.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use hermesllm::providers::{CatalogueEntry, ProviderId};
 
@@ -63,6 +64,8 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// The environment variable from which the key comes or would come.
     pub key_variable: Option<String>,
+    /// The file from which the key comes or would come, absolute.
+    pub key_file: Option<PathBuf>,
     pub(crate) entry: &'static CatalogueEntry,
 }
 
@@ -82,6 +85,7 @@ impl Provider {
             && self.passthrough_auth == other.passthrough_auth
             && self.headers == other.headers
             && self.key_variable == other.key_variable
+            && self.key_file == other.key_file
             && std::ptr::eq(self.entry, other.entry)
     }
 }
@@ -105,6 +109,7 @@ impl fmt::Debug for Provider {
             .field("passthrough_auth", &self.passthrough_auth)
             .field("headers", &headers)
             .field("key_variable", &self.key_variable)
+            .field("key_file", &self.key_file)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! The resolved configuration for people: everything but secrets.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{json, Value};
 
@@ -86,9 +87,14 @@ fn provider(provider: &Provider) -> Value {
         "authority": provider.authority,
         "credential": provider.credential.as_ref().map(|_| REDACTED),
         "key_variable": provider.key_variable,
+        "key_file": provider.key_file.as_deref().map(path),
         "passthrough_auth": provider.passthrough_auth,
         "headers": headers,
     })
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn seconds(duration: std::time::Duration) -> String {

@@ -1,6 +1,6 @@
 //! Whatever a document holds, the outcome is a configuration that renders, or problems.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use meseta_config::{
     bootstrap, load, snippet, AccessLog, Config, ListenAddress, Problems, RenderOptions, Source,
@@ -27,6 +27,8 @@ fn read(text: &str) -> Result<Config, Problems> {
         text,
         name: "any",
         env: &|name| (name == "KEY").then(|| "sk-hidden".to_owned()),
+        dir: Path::new("/"),
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
 }
 

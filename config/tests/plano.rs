@@ -6,6 +6,8 @@
 #[path = "support/files.rs"]
 mod files;
 
+use std::path::Path;
+
 use meseta_config::{load, Source};
 
 #[test]
@@ -15,6 +17,8 @@ fn every_file_of_planos_loads_and_its_models_and_aliases_are_found() {
             text: &text,
             name: &name,
             env: &|_| None,
+            dir: Path::new("/"),
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
         let config = load(&source).unwrap_or_else(|problems| panic!("{name}: {problems}"));
         assert!(!config.listeners.is_empty(), "{name}");

@@ -2,6 +2,7 @@
 //!
 //! A binary of its own, because the server sets the process's subscriber and stops by a signal.
 
+use std::path::Path;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
@@ -171,7 +172,7 @@ async fn an_exchange_is_one_span_of_the_clients_trace_and_is_flushed_at_the_end(
         text: &source,
         name: "meseta.yaml",
         env: &|name| (name == "KEY").then(|| "sk-secret".to_owned()),
-dir: Path::new("/"),
+        dir: Path::new("/"),
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap();

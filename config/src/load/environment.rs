@@ -63,6 +63,9 @@ fn name_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::Source;
     use super::*;
 
     fn expanded(text: &str) -> Expanded {
@@ -71,7 +74,14 @@ mod tests {
             "EMPTY" => Some("  ".to_owned()),
             _ => None,
         };
-        expand(text, &Findings::new(&env))
+        let source = Source {
+            text: "",
+            name: "",
+            env: &env,
+            dir: Path::new("/"),
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        expand(text, &Findings::new(&source))
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! What is found while a document is read: problems, and notices for when there are none.
+//! What is found while a document is read: problems, notices for when there are none, and the files
+//! it refers to.
 //!
 //! Invariant: the value of a problem is that of a known, public key. [`Findings::secret_problem`]
 //! and [`Findings::problem_at_key`] show none.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
 use super::document::{shown, type_of, Node};
-use super::positions;
+use super::{positions, Source};
 use crate::problem::{Notice, NoticeKind, Problem};
 
 /// The longest value that is repeated in a message, in characters.
@@ -16,23 +18,46 @@ const LONGEST_VALUE: usize = 80;
 
 /// Collects what is found.
 pub(super) struct Findings<'e> {
-    pub(super) env: &'e dyn Fn(&str) -> Option<String>,
+    source: Source<'e>,
     problems: Vec<Problem>,
     notices: Vec<Notice>,
+    files: Vec<PathBuf>,
+}
+
+/// Everything found, in the order of the document.
+pub(super) struct Found {
+    pub(super) problems: Vec<Problem>,
+    pub(super) notices: Vec<Notice>,
+    /// The files that were read or looked for, each once.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl<'e> Findings<'e> {
-    pub(super) fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(source: &Source<'e>) -> Self {
         Self {
-            env,
+            source: *source,
             problems: Vec::new(),
             notices: Vec::new(),
+            files: Vec::new(),
         }
     }
 
     /// The value of a variable; one that is set to nothing counts as not set.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
-        (self.env)(name).filter(|value| !value.trim().is_empty())
+        (self.source.env)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// A path of the document, absolute.
+    pub(super) fn absolute(&self, path: &str) -> PathBuf {
+        self.source.dir.join(path)
+    }
+
+    /// The content of a file, which is noted as one that matters.
+    pub(super) fn content(&mut self, path: &Path) -> std::io::Result<String> {
+        if !self.files.iter().any(|known| known == path) {
+            self.files.push(path.to_owned());
+        }
+        (self.source.file)(path)
     }
 
     /// A problem with a value.
@@ -101,25 +126,49 @@ impl<'e> Findings<'e> {
             variable: variable.to_owned(),
             provider: provider.to_owned(),
         };
+        let lack = format!("`{variable}` is not set");
+        self.missing(node, lack, provider, kind);
+    }
+
+    /// The file of a provider's key is not there, or is empty. Said once for each provider and file.
+    pub(super) fn missing_key_file(
+        &mut self,
+        node: &Node<'_>,
+        path: &Path,
+        lack: &str,
+        provider: &str,
+    ) {
+        let kind = NoticeKind::MissingKeyFile {
+            path: path.to_owned(),
+            provider: provider.to_owned(),
+        };
+        self.missing(node, lack.to_owned(), provider, kind);
+    }
+
+    fn missing(&mut self, node: &Node<'_>, lack: String, provider: &str, kind: NoticeKind) {
         if self.notices.iter().any(|notice| notice.kind == kind) {
             return;
         }
         self.notices.push(Notice {
             path: node.path.clone(),
-            message: format!("`{variable}` is not set: provider `{provider}` cannot be called"),
+            message: format!("{lack}: provider `{provider}` cannot be called"),
             kind,
         });
     }
 
     /// Everything found, in the order of the document.
-    pub(super) fn in_order_of(mut self, document: &Value) -> (Vec<Problem>, Vec<Notice>) {
+    pub(super) fn in_order_of(mut self, document: &Value) -> Found {
         let places = positions(document);
         self.problems
             .sort_by_cached_key(|problem| place(&places, &problem.path));
         self.problems.dedup();
         self.notices
             .sort_by_cached_key(|notice| place(&places, &notice.path));
-        (self.problems, self.notices)
+        Found {
+            problems: self.problems,
+            notices: self.notices,
+            files: self.files,
+        }
     }
 
     fn push(&mut self, path: String, value: Option<String>, reason: String, hint: Option<String>) {

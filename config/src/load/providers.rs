@@ -7,20 +7,20 @@ use hermesllm::providers::{catalogue, CatalogueEntry, ProviderId};
 use url::Url;
 
 use super::document::{Map, Node};
-use super::environment::expand;
 use super::findings::Findings;
 use super::schema;
 use crate::provider::Provider;
-use crate::secret::Secret;
 
 mod address;
+mod credential;
 mod headers;
 
 use address::Address;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "name",
     "access_key",
+    "access_key_file",
     "model",
     "default",
     "base_url",
@@ -128,9 +128,14 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
         None => own_address(own, map, findings)?,
     };
     let at_home = base_url.is_none() || is_home(own, &address);
-    let credential = credential(map, own, at_home, passthrough, provider, findings);
+    let keys = credential::Keys {
+        provider,
+        catalogued: at_home.then_some(own),
+        passthrough,
+    };
+    let credential = credential::read(map, &keys, findings);
     // A server elsewhere needs no key unless one is named.
-    let entry = if at_home || map.get("access_key").is_some() {
+    let entry = if at_home || credential::is_named(map) {
         own
     } else {
         catalogue().custom(&id)?
@@ -149,6 +154,7 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
         passthrough_auth: credential.passthrough,
         headers,
         key_variable: credential.variable,
+        key_file: credential.file,
         entry,
     };
     address::name_cluster(&mut resolved);
@@ -275,84 +281,6 @@ fn is_home(entry: &CatalogueEntry, address: &Address) -> bool {
     own.is_some_and(|own| {
         (own.scheme, &own.host, own.port) == (address.scheme, &address.host, address.port)
     })
-}
-
-struct Credential {
-    secret: Option<Secret>,
-    variable: Option<String>,
-    passthrough: bool,
-}
-
-/// The key: named in the file, or in the provider's usual variable.
-fn credential(
-    map: &Map<'_>,
-    entry: &CatalogueEntry,
-    at_home: bool,
-    passthrough: bool,
-    provider: &str,
-    findings: &mut Findings<'_>,
-) -> Credential {
-    let mut credential = Credential {
-        secret: None,
-        variable: None,
-        passthrough,
-    };
-    if let Some(node) = map.get("access_key") {
-        if passthrough {
-            findings.warning(&node, "not used: `passthrough_auth` sends the client's own");
-        }
-        let Some(text) = node.text(findings) else {
-            return credential;
-        };
-        let expanded = expand(text, findings);
-        if expanded.variables.is_empty() {
-            findings.warning(
-                &node,
-                "the key is written in the file: put it in the environment and write `$NAME`",
-            );
-        }
-        credential.variable = expanded.variables.first().cloned();
-        if let Some(variable) = expanded.missing.first() {
-            credential.variable = Some(variable.clone());
-            if !passthrough {
-                findings.missing_key(&node, variable, provider);
-            }
-        } else if !headers::is_value(&expanded.text) {
-            let reason = "cannot be sent in a header: it has characters that no key has";
-            findings.secret_problem(&node, reason, None);
-        } else if !passthrough {
-            credential.secret = Some(Secret::new(expanded.text));
-        }
-        return credential;
-    }
-    if passthrough || !at_home {
-        return credential;
-    }
-    let mut set = entry.key_env.iter().copied();
-    let found = set.find_map(|name| Some((name, findings.variable(name)?)));
-    let node = map.absent("access_key");
-    if let Some((name, value)) = found {
-        credential.variable = Some(name.to_owned());
-        if headers::is_value(value.trim()) {
-            credential.secret = Some(Secret::new(value.trim()));
-        } else {
-            let reason = format!("`{name}` cannot be sent in a header: it is no key");
-            findings.secret_problem(&node, reason, None);
-        }
-    } else if let Some(name) = entry.key_env.first().copied() {
-        credential.variable = Some(name.to_owned());
-        if entry.key_required {
-            findings.missing_key(&node, name, provider);
-        }
-    } else if entry.key_required && entry.base_url.is_some() {
-        // A login's token, as of a ChatGPT subscription: only the client can have it.
-        credential.passthrough = true;
-        findings.warning(
-            &node,
-            format!("`{provider}` is asked with the credential of each client"),
-        );
-    }
-    credential
 }
 
 /// What two providers need beside what the catalogue says.

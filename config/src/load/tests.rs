@@ -1,5 +1,6 @@
 //! What is read, what is refused, and what is said about it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::*;
@@ -21,6 +22,8 @@ fn read(text: &str) -> Result<Config, Problems> {
         text,
         name: "meseta.yaml",
         env: &env,
+        dir: Path::new("/"),
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
 }
 

@@ -1,5 +1,7 @@
 //! What renderings hold, and what they must not.
 
+use std::path::Path;
+
 use serde_yaml::Value;
 
 use super::*;
@@ -21,6 +23,8 @@ fn config() -> Config {
         text: TEXT,
         name: "meseta.yaml",
         env: &|_| Some("sk-variable".to_owned()),
+        dir: Path::new("/"),
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap()
 }

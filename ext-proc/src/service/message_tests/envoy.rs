@@ -1,5 +1,6 @@
 //! Envoy's side of the channel: what it sends, and how its answers are read.
 
+use std::path::Path;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
@@ -50,7 +51,7 @@ pub(super) fn shared() -> Arc<Shared> {
         text: CONFIG,
         name: "meseta.yaml",
         env: &env,
-dir: Path::new("/"),
+        dir: Path::new("/"),
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap();
