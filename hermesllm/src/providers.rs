@@ -38,6 +38,10 @@ pub struct CatalogueEntry {
     pub key_env: &'static [&'static str],
     /// Whether it cannot be used without a key.
     pub key_required: bool,
+    /// What its key is and what cannot stand in for one yet; `None` where a key is just a key.
+    pub key_note: Option<&'static str>,
+    /// How long a key lasts, where that is short.
+    pub key_lifetime: Option<&'static str>,
     /// Headers to send unless the client sends them, names in lower case.
     pub headers: Vec<(String, String)>,
     /// Whether it takes `stream_options.include_usage`.
@@ -46,6 +50,8 @@ pub struct CatalogueEntry {
     pub http2: bool,
     /// Well-known models, without the provider's name; others may exist.
     pub models: &'static [String],
+    /// How things begin that people have and take for the key.
+    not_keys: Vec<String>,
     /// Where the key goes, unless an API says otherwise.
     auth: Auth,
     /// The path of the API's address, without slashes at its ends.
@@ -82,6 +88,11 @@ impl CatalogueEntry {
         self.api(endpoint)
             .and_then(|api| api.auth)
             .unwrap_or(self.auth)
+    }
+
+    /// Whether this is something else than a key of the provider's, by how it begins.
+    pub fn is_no_key(&self, text: &str) -> bool {
+        self.not_keys.iter().any(|begin| text.starts_with(begin))
     }
 
     /// The path and query string of an API at the provider; `None` when it does not serve the API.
@@ -144,6 +155,9 @@ impl CatalogueEntry {
             base_url: None,
             key_env: &[],
             key_required: false,
+            key_note: None,
+            key_lifetime: None,
+            not_keys: Vec::new(),
             models: &[],
             ..self.clone()
         }

@@ -31,6 +31,10 @@ struct RawEntry {
     key_env: Vec<String>,
     #[serde(default = "yes")]
     key_required: bool,
+    key_note: Option<String>,
+    key_lifetime: Option<String>,
+    #[serde(default)]
+    not_keys: Vec<String>,
     #[serde(default)]
     auth: RawAuth,
     #[serde(default)]
@@ -119,6 +123,9 @@ fn entry(raw: RawEntry) -> Result<CatalogueEntry, ReadError> {
         base_url: raw.base_url.map(kept),
         key_env: Vec::leak(key_env),
         key_required: raw.key_required,
+        key_note: raw.key_note.map(kept),
+        key_lifetime: raw.key_lifetime.map(kept),
+        not_keys: raw.not_keys,
         headers: raw.headers.into_iter().collect(),
         stream_usage: raw.stream_usage,
         http2: raw.http2,

@@ -9,6 +9,8 @@ use Endpoint::{
     Responses,
 };
 
+mod each;
+
 const TEXT: &str = include_str!("provider_models.yaml");
 
 fn entry(name: &str) -> &'static CatalogueEntry {
