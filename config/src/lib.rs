@@ -5,6 +5,7 @@
 //! - [`Config`]: the resolved result. [`Config::resolve`] finds the provider of a model.
 //! - [`bootstrap`], [`snippet`]: the Envoy configuration that belongs to it.
 //! - [`detected`]: a configuration made from what the environment has.
+//! - [`json_schema`], [`reference`]: the language of the configuration, for editors and readers.
 //!
 //! No files, no environment, no clock, no network: all of it comes in by argument. A secret is
 //! held in [`Provider::credential`] and in header values only; it is never rendered, printed or
@@ -29,16 +30,20 @@ mod provider;
 mod redacted;
 pub mod render;
 mod resolve;
+mod schema;
 mod secret;
 mod units;
 
 pub use address::{AddressError, AdminAddress, ListenAddress};
-pub use config::{Config, Cors, Listener, LogFormat, LogFormatError, Server, Tracing, Upstream};
+pub use config::{
+    Config, Cors, Listener, LogFormat, LogFormatError, Server, Tls, Tracing, Upstream,
+};
 pub use detected::detected;
 pub use load::{load, Source};
 pub use problem::{Notice, NoticeKind, Problem, Problems};
 pub use provider::{Provider, Scheme};
 pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, RenderOptions};
 pub use resolve::{ListedModel, ResolveError, Target};
+pub use schema::{json_schema, reference};
 pub use secret::Secret;
 pub use units::{parse_duration, parse_size, UnitError};

@@ -22,6 +22,7 @@ use serde_yaml::Value;
 
 use crate::config::Config;
 use crate::problem::{Problem, Problems};
+use crate::schema::{ROOT, VERSIONS};
 
 use document::Node;
 use findings::Findings;
@@ -103,12 +104,9 @@ fn whole(reason: impl Into<String>, hint: Option<String>) -> Problem {
     }
 }
 
-/// The versions of Plano's schema. Files of ours need none.
-const VERSIONS: [&str; 6] = ["v0.1", "v0.1.0", "0.1-beta", "0.2.0", "v0.3.0", "v0.4.0"];
-
 fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
     let top = root.map(findings)?;
-    schema::check_top_level(&top, findings);
+    schema::check(&top, &ROOT, findings);
     let version = top.get("version");
     if let Some(version) = &version {
         let text = version.scalar(findings).unwrap_or_default();

@@ -7,9 +7,11 @@ use serde_yaml::Value;
 
 use super::document::{Map, Node};
 use super::findings::Findings;
+use super::paths;
 use super::schema;
 use crate::address::parse_ip;
-use crate::config::{Cors, Listener};
+use crate::config::{Cors, Listener, Tls};
+use crate::schema::{CORS, LEGACY_LISTENER, LEGACY_LISTENERS, LISTENER, TLS};
 use crate::units::parse_duration;
 
 /// The port of a model listener, Plano's too.
@@ -57,6 +59,7 @@ pub(super) fn read(
             port: PORT,
             timeout: TIMEOUT,
             cors: Cors::default(),
+            tls: None,
         });
     }
     listeners
@@ -72,22 +75,10 @@ fn legacy<'a>(
     let Some(map) = node.map(findings) else {
         return;
     };
-    schema::check(
-        &map,
-        &["ingress_traffic", "egress_traffic"],
-        &[],
-        &[],
-        findings,
-    );
-    if let Some(ingress) = map.get("ingress_traffic") {
-        if let Some(map) = ingress.map(findings) {
-            schema::check(&map, &LEGACY_KEYS, &[], &[], findings);
-        }
-        findings.not_yet_active(&ingress);
-    }
+    schema::check(&map, &LEGACY_LISTENERS, findings);
     if let Some(egress) = map.get("egress_traffic") {
         if let Some(map) = egress.map(findings) {
-            schema::check(&map, &LEGACY_KEYS, &[], &[], findings);
+            schema::check(&map, &LEGACY_LISTENER, findings);
             let name = "egress_traffic".to_owned();
             let listener = settings(&map, name, Cors::default(), has_version, findings);
             found.push((egress, listener));
@@ -95,16 +86,13 @@ fn legacy<'a>(
     }
 }
 
-const LEGACY_KEYS: [&str; 4] = ["address", "port", "message_format", "timeout"];
-const KEYS: [&str; 6] = ["name", "type", "address", "port", "timeout", "cors"];
-
 fn listener<'a>(
     map: &Map<'a>,
     node: &Node<'a>,
     has_version: bool,
     findings: &mut Findings<'_>,
 ) -> Option<(Node<'a>, Listener)> {
-    schema::check(map, &KEYS, schema::LISTENER, &[], findings);
+    schema::check(map, &LISTENER, findings);
     let kind = match map.get("type") {
         Some(node) => node.text(findings).map(|kind| (Some(node), kind)),
         None => Some((None, "model")),
@@ -127,7 +115,11 @@ fn listener<'a>(
         None => NAME.to_owned(),
     };
     let cors = cors(map.get("cors"), findings);
-    let listener = settings(map, name, cors, has_version, findings);
+    let tls = tls(map, findings);
+    let listener = Listener {
+        tls,
+        ..settings(map, name, cors, has_version, findings)
+    };
     Some((node.clone(), listener))
 }
 
@@ -162,6 +154,7 @@ fn settings(
         port: port.unwrap_or(PORT),
         timeout: timeout.unwrap_or(TIMEOUT),
         cors,
+        tls: None,
     }
 }
 
@@ -188,11 +181,44 @@ fn name(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// `tls`. Half of it would be a listener that is less protected than it looks, so nothing of it may
+/// be left empty.
+fn tls(listener: &Map<'_>, findings: &mut Findings<'_>) -> Option<Tls> {
+    let map = there(listener, "tls", findings)?.map(findings)?;
+    schema::check(&map, &TLS, findings);
+    let mut file = |key: &str, needed: bool| match there(&map, key, findings) {
+        Some(node) => paths::path(&node, findings),
+        None => {
+            if needed && !map.has(key) {
+                let hint = "TLS needs the files `certificate` and `key`";
+                findings.problem_with(&map.absent(key), "is missing", hint);
+            }
+            None
+        }
+    };
+    let (certificate, key) = (file("certificate", true), file("key", true));
+    let client_ca = file("client_ca", false);
+    Some(Tls {
+        certificate: certificate?,
+        key: key?,
+        client_ca,
+    })
+}
+
+/// The value of a key; one that is there without a value is a problem.
+fn there<'a>(map: &Map<'a>, key: &str, findings: &mut Findings<'_>) -> Option<Node<'a>> {
+    let node = map.get(key);
+    if node.is_none() && map.has(key) {
+        findings.problem(&map.absent(key), "is empty");
+    }
+    node
+}
+
 fn cors(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Cors {
     let Some(map) = node.and_then(|node| node.map(findings)) else {
         return Cors::default();
     };
-    schema::check(&map, &["allow_origins"], &[], &[], findings);
+    schema::check(&map, &CORS, findings);
     let Some(node) = map.get("allow_origins") else {
         return Cors::default();
     };
@@ -271,6 +297,17 @@ fn warn_if_public(node: &Node<'_>, listener: &Listener, findings: &mut Findings<
         path: format!("{}.address", node.path),
         value: node.value.get("address").unwrap_or(&Value::Null),
     };
+    if listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) {
+        findings.warning(
+            &address,
+            format!(
+                "PUBLIC: whoever has a certificate of `client_ca` spends your provider keys through \
+                 listener `{}`",
+                listener.name
+            ),
+        );
+        return;
+    }
     findings.warning(
         &address,
         format!(

@@ -10,6 +10,7 @@ use super::schema;
 use crate::near;
 use crate::provider::Provider;
 use crate::resolve::{Alias, Model, Models};
+use crate::schema::ALIAS;
 
 /// Builds every name by which a model can be asked for.
 pub(super) fn read(
@@ -140,7 +141,7 @@ fn read_aliases(node: &Node<'_>, models: &mut Models, findings: &mut Findings<'_
         let Some(map) = node.map(findings) else {
             continue;
         };
-        schema::check(&map, &["target"], &[], &[], findings);
+        schema::check(&map, &ALIAS, findings);
         match map.get("target") {
             Some(node) => {
                 if let Some(target) = node.text(findings) {

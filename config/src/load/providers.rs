@@ -10,25 +10,14 @@ use super::document::{Map, Node};
 use super::findings::Findings;
 use super::schema;
 use crate::provider::Provider;
+use crate::schema::PROVIDER;
 
 mod address;
 mod credential;
 mod headers;
+mod key_notes;
 
 use address::Address;
-
-const KEYS: [&str; 10] = [
-    "name",
-    "access_key",
-    "access_key_file",
-    "model",
-    "default",
-    "base_url",
-    "passthrough_auth",
-    "http_host",
-    "provider_interface",
-    "headers",
-];
 
 /// One entry of the file.
 #[derive(Debug)]
@@ -76,7 +65,7 @@ pub(super) fn read<'a>(top: &Map<'a>, findings: &mut Findings<'_>) -> Vec<Entry<
     let mut entries = Vec::new();
     for item in items.unwrap_or_default() {
         if let Some(map) = item.map(findings) {
-            schema::check(&map, &KEYS, schema::PROVIDER, &[], findings);
+            schema::check(&map, &PROVIDER, findings);
             entries.extend(entry(&map, &item, findings));
         }
     }
@@ -134,6 +123,7 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
         passthrough,
     };
     let credential = credential::read(map, &keys, findings);
+    key_notes::check(map, own, &credential, provider, findings);
     // A server elsewhere needs no key unless one is named.
     let entry = if at_home || credential::is_named(map) {
         own

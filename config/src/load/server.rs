@@ -10,6 +10,7 @@ use super::findings::Findings;
 use super::schema;
 use crate::address::parse_socket;
 use crate::config::{LogFormat, Server, Tracing, Upstream};
+use crate::schema::{OVERRIDES, SERVER, TRACING};
 use crate::units::{parse_duration, parse_size};
 use crate::ListenAddress;
 
@@ -25,15 +26,7 @@ pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Serve
     let Some(map) = node.and_then(|node| node.map(findings)) else {
         return server;
     };
-    let keys = [
-        "listen",
-        "admin",
-        "max_request_bytes",
-        "max_event_bytes",
-        "drain_timeout",
-        "log",
-    ];
-    schema::check(&map, &keys, &[], &["meter"], findings);
+    schema::check(&map, &SERVER, findings);
     if let Some(node) = map.get("listen") {
         if let Some(listen) = node.parsed(findings, str::parse::<ListenAddress>) {
             if let ListenAddress::Tcp(address) = &listen {
@@ -41,6 +34,10 @@ pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Serve
             }
             server.listen = listen;
         }
+    }
+    if let Some(node) = map.get("socket_mode") {
+        let mode = node.parsed(findings, socket_mode);
+        server.socket_mode = mode.unwrap_or(server.socket_mode);
     }
     if let Some(node) = map.get("admin") {
         if let Some(admin) = node.parsed(findings, parse_socket) {
@@ -74,6 +71,16 @@ pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Serve
     server
 }
 
+/// The permissions of the socket: whoever can write to it can ask for the providers' keys, so that
+/// nobody but the owner and a group may.
+fn socket_mode(text: &str) -> Result<u32, &'static str> {
+    match text {
+        "0600" | "600" => Ok(0o600),
+        "0660" | "660" => Ok(0o660),
+        _ => Err("is not `\"0600\"` (owner) or `\"0660\"` (owner and group)"),
+    }
+}
+
 fn size(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<usize> {
     let bytes = node.parsed(findings, parse_size)?;
     if !SIZES.contains(&bytes) {
@@ -101,12 +108,7 @@ pub(super) fn tracing(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Tr
     let Some(map) = node.and_then(|node| node.map(findings)) else {
         return tracing;
     };
-    let keys = [
-        "otlp_endpoint",
-        "opentracing_grpc_endpoint",
-        "random_sampling",
-    ];
-    schema::check(&map, &keys, schema::TRACING, &[], findings);
+    schema::check(&map, &TRACING, findings);
     let ours = map.get("otlp_endpoint");
     let planos = map.get("opentracing_grpc_endpoint");
     if let (Some(_), Some(node)) = (&ours, &planos) {
@@ -163,8 +165,7 @@ pub(super) fn overrides(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> 
     let Some(map) = node.and_then(|node| node.map(findings)) else {
         return upstream;
     };
-    let keys = ["upstream_connect_timeout", "upstream_tls_ca_path"];
-    schema::check(&map, &keys, schema::OVERRIDES, &[], findings);
+    schema::check(&map, &OVERRIDES, findings);
     if let Some(node) = map.get("upstream_connect_timeout") {
         if let Some(timeout) = node.parsed(findings, parse_duration) {
             if timeout.is_zero() {
