@@ -3,14 +3,16 @@
 //! Everything here is a fact that the rest of the system may rely on: names are unique, every
 //! alias leads to a model, every URL is parsed. It is made by [`crate::load`] alone.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::address::ListenAddress;
 use crate::problem::Notice;
 use crate::provider::Provider;
+use crate::redacted::without_userinfo;
 use crate::resolve::Models;
 
 /// A configuration that can be used.
@@ -47,6 +49,32 @@ pub struct Listener {
     pub timeout: Duration,
     /// The web pages that may use it.
     pub cors: Cors,
+    /// How it speaks TLS; plain HTTP without.
+    pub tls: Option<Tls>,
+}
+
+/// The TLS of a listener: files in PEM form, as Envoy sees them, absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+    /// The authorities of which every client must show a certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl Tls {
+    /// The files with the keys that name them in the configuration.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let client_ca = self.client_ca.as_deref().map(|path| ("client_ca", path));
+        [
+            ("certificate", self.certificate.as_path()),
+            ("key", self.key.as_path()),
+        ]
+        .into_iter()
+        .chain(client_ca)
+    }
 }
 
 /// The origins whose pages may use a listener.
@@ -96,6 +124,8 @@ fn is_loopback_origin(origin: &str) -> bool {
 pub struct Server {
     /// Where Envoy reaches it.
     pub listen: ListenAddress,
+    /// The permissions of its Unix socket.
+    pub socket_mode: u32,
     /// Where health, metrics and the resolved configuration are served over HTTP.
     pub admin: SocketAddr,
     /// The largest request body, in bytes.
@@ -114,6 +144,7 @@ impl Default for Server {
             // A Unix socket by default: whoever can speak to the server can ask it for the
             // providers' keys.
             listen: ListenAddress::Unix(PathBuf::from("/run/meseta/server.sock")),
+            socket_mode: 0o600,
             admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9902),
             max_request_bytes: 32 << 20,
             // Images come base64-encoded in one event.
@@ -161,12 +192,22 @@ impl FromStr for LogFormat {
 }
 
 /// Export of spans.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Tracing {
-    /// The OTLP gRPC endpoint, as a URL; without one no spans are made.
+    /// The OTLP gRPC endpoint, as a URL, which may hold a password; without one no spans are made.
     pub otlp_endpoint: Option<String>,
     /// The share of exchanges that are sampled, 0 to 1.
     pub sampling: f64,
+}
+
+impl fmt::Debug for Tracing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = self.otlp_endpoint.as_deref().map(without_userinfo);
+        f.debug_struct("Tracing")
+            .field("otlp_endpoint", &endpoint)
+            .field("sampling", &self.sampling)
+            .finish()
+    }
 }
 
 impl Default for Tracing {
@@ -225,6 +266,17 @@ mod tests {
         ] {
             assert!(!cors.allows(origin), "{origin}");
         }
+    }
+
+    #[test]
+    fn debug_output_has_no_password_of_the_collector() {
+        let tracing = Tracing {
+            otlp_endpoint: Some("http://user:hidden@h:4317".to_owned()),
+            sampling: 0.5,
+        };
+        let shown = format!("{tracing:?}");
+        assert!(!shown.contains("hidden"), "{shown}");
+        assert!(shown.contains("@h:4317"), "{shown}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::config::{Config, Cors, Listener};
+use crate::config::{Config, Cors, Listener, Tls};
 use crate::provider::Provider;
 use crate::secret::REDACTED;
 
@@ -37,6 +37,7 @@ impl Config {
             "default": self.default_model(),
             "server": {
                 "listen": self.server.listen.to_string(),
+                "socket_mode": format!("{:04o}", self.server.socket_mode),
                 "admin": self.server.admin.to_string(),
                 "max_request_bytes": self.server.max_request_bytes,
                 "max_event_bytes": self.server.max_event_bytes,
@@ -67,7 +68,12 @@ fn listener(listener: &Listener) -> Value {
         "address": SocketAddr::new(listener.address, listener.port).to_string(),
         "timeout": seconds(listener.timeout),
         "cors": {"allow_origins": origins},
+        "tls": listener.tls.as_ref().map(tls),
     })
+}
+
+fn tls(tls: &Tls) -> Value {
+    tls.files().map(|(key, file)| (key, path(file))).collect()
 }
 
 fn provider(provider: &Provider) -> Value {
@@ -102,7 +108,7 @@ fn seconds(duration: std::time::Duration) -> String {
 }
 
 /// A URL without what stands before an `@`.
-fn without_userinfo(text: &str) -> String {
+pub(crate) fn without_userinfo(text: &str) -> String {
     match text.split_once("://") {
         Some((scheme, rest)) => match rest.rsplit_once('@') {
             Some((_, rest)) => format!("{scheme}://{REDACTED}@{rest}"),

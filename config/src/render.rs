@@ -14,6 +14,7 @@ mod cluster;
 mod filters;
 mod listener;
 mod local_reply;
+mod tls;
 mod xds;
 mod yaml;
 
@@ -23,8 +24,9 @@ use std::time::Duration;
 use crate::address::{AdminAddress, ListenAddress};
 use crate::config::{Config, Listener};
 
+use tls::Secrets;
 pub use xds::{
-    discovery_response, dynamic_bootstrap, resources, Resource, Resources, CLUSTERS_FILE,
+    discovery_response, dynamic_bootstrap, resources, Resource, Resources, SecretFile, CLUSTERS_FILE,
     LISTENERS_FILE,
 };
 use yaml::{f, inline, list, map, why, Field, Yaml};
@@ -67,7 +69,7 @@ pub fn bootstrap(config: &Config, options: &RenderOptions) -> String {
     let listeners = config
         .listeners
         .iter()
-        .map(|listener| listener::listener(listener, options));
+        .map(|listener| listener::listener(listener, options, Secrets::Inline));
     let tree = map([
         f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
         f("admin", admin(&options.admin)),
@@ -95,17 +97,33 @@ pub fn snippet(config: &Config, options: &RenderOptions) -> String {
         fields.extend(essentials(listener, options));
         Yaml::Map(fields)
     });
-    let tree = map([
-        why(
-            "Into the HTTP connection manager of each listener; the stat_prefix here only says\n\
-             which one is meant. Keep the order of the filters, and other filters before them.",
-            f("http_connection_managers", list(managers)),
-        ),
-        why(
-            "Into static_resources.clusters, or your CDS.",
-            f("clusters", list(cluster::all(config, options))),
-        ),
-    ]);
+    let mut parts = vec![why(
+        "Into the HTTP connection manager of each listener; the stat_prefix here only says\n\
+         which one is meant. Keep the order of the filters, and other filters before them.",
+        f("http_connection_managers", list(managers)),
+    )];
+    let sockets: Vec<Yaml> = config
+        .listeners
+        .iter()
+        .filter_map(|listener| {
+            let tls = listener.tls.as_ref()?;
+            let socket = tls::transport_socket(listener, tls, Secrets::Inline);
+            let name = f("listener", listener.name.as_str());
+            Some(map([name, f("transport_socket", socket)]))
+        })
+        .collect();
+    if !sockets.is_empty() {
+        parts.push(why(
+            "Into the filter chain of the listener named. Envoy reads these files at its start; to\n\
+             renew them while it runs, make them secrets of SDS.",
+            f("transport_sockets", list(sockets)),
+        ));
+    }
+    parts.push(why(
+        "Into static_resources.clusters, or your CDS.",
+        f("clusters", list(cluster::all(config, options))),
+    ));
+    let tree = Yaml::Map(parts);
     format!(
         "# Meseta in an Envoy (1.40) of your own. Rendered by `meseta render envoy --snippet`.\n{}",
         tree.to_text()

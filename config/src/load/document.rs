@@ -152,6 +152,11 @@ impl<'a> Map<'a> {
         })
     }
 
+    /// Whether a key is there, be it `null`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// All entries whose keys are names, in order; `null` values included.
     pub(super) fn nodes(&self) -> Vec<(String, Node<'a>)> {
         let entry = |(key, value)| {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::document::Node;
 use super::environment::expand;
 use super::findings::Findings;
 
@@ -31,4 +32,19 @@ pub(super) fn read(text: &str, findings: &Findings<'_>) -> Result<PathBuf, Refus
         ));
     }
     Ok(findings.absolute(&path))
+}
+
+/// The path in a node. Problems do not show it: what is no path may be a key.
+pub(super) fn path(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<PathBuf> {
+    match read(node.text(findings)?, findings) {
+        Ok(path) => Some(path),
+        Err(Refused::NotSet(variable)) => {
+            findings.secret_problem(node, format!("`{variable}` is not set"), None);
+            None
+        }
+        Err(Refused::Invalid(reason)) => {
+            findings.secret_problem(node, reason, None);
+            None
+        }
+    }
 }

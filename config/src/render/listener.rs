@@ -2,6 +2,7 @@
 
 use meseta_proto::headers;
 
+use super::tls::{self, Secrets};
 use super::yaml::{f, inline, list, map, why, Yaml};
 use super::{access_log, essentials, seconds, socket, type_url, RenderOptions, CONNECTION_BUFFER};
 use crate::config::Listener;
@@ -28,7 +29,15 @@ const HIDDEN: [&str; 8] = [
     "x-forwarded-proto",
 ];
 
-pub(super) fn listener(listener: &Listener, options: &RenderOptions) -> Yaml {
+pub(super) fn listener(listener: &Listener, options: &RenderOptions, secrets: Secrets<'_>) -> Yaml {
+    let mut chain = vec![f(
+        "filters",
+        list([map([
+            f("name", "envoy.filters.network.http_connection_manager"),
+            f("typed_config", manager(listener, options)),
+        ])]),
+    )];
+    chain.extend(tls::of_filter_chain(listener, secrets));
     map([
         f("name", listener.name.as_str()),
         f(
@@ -40,16 +49,7 @@ pub(super) fn listener(listener: &Listener, options: &RenderOptions) -> Yaml {
              size is not bounded by it.",
             f("per_connection_buffer_limit_bytes", CONNECTION_BUFFER),
         ),
-        f(
-            "filter_chains",
-            list([map([f(
-                "filters",
-                list([map([
-                    f("name", "envoy.filters.network.http_connection_manager"),
-                    f("typed_config", manager(listener, options)),
-                ])]),
-            )])]),
-        ),
+        f("filter_chains", list([Yaml::Map(chain)])),
     ])
 }
 

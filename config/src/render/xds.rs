@@ -2,10 +2,11 @@
 //!
 //! Listeners and the clusters of providers are in files that Envoy reads again whenever they are
 //! replaced by a rename; the server's own cluster never changes and stays in the bootstrap, because
-//! the listeners refer to it.
+//! the listeners refer to it. Certificates are secrets in files of their own.
 
 use std::path::Path;
 
+use super::tls::{self, Secrets};
 use super::yaml::{f, inline, list, map, why, Field, Yaml};
 use super::{admin, cluster, listener, overload, type_url, RenderOptions};
 use crate::config::Config;
@@ -14,6 +15,10 @@ use crate::config::Config;
 pub const CLUSTERS_FILE: &str = "cds.yaml";
 /// The file of the listeners.
 pub const LISTENERS_FILE: &str = "lds.yaml";
+
+/// The first line of each file.
+const WRITTEN: &str =
+    "# Written by `meseta serve --xds`: change meseta.yaml, not this file.\n";
 
 /// One resource: a listener or a cluster, under the name that Envoy knows it by.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +42,22 @@ pub struct Resources {
     pub clusters: Vec<Resource>,
     /// One for each listener.
     pub listeners: Vec<Resource>,
+    /// What the listeners refer to: it has to be there before them.
+    pub secrets: Vec<SecretFile>,
 }
 
-/// The resources of a configuration, in the order of the file.
-pub fn resources(config: &Config, options: &RenderOptions) -> Resources {
+/// A file that says where a certificate is: Envoy reads it again when it is replaced by a rename,
+/// and the certificate when something in its directory is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Its name in the directory that Envoy watches.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// The resources of a configuration, in the order of the file, for the directory that Envoy watches.
+pub fn resources(config: &Config, options: &RenderOptions, directory: &Path) -> Resources {
     let clusters = cluster::of_providers(config).map(|(name, body)| Resource {
         name,
         kind: "envoy.config.cluster.v3.Cluster",
@@ -49,11 +66,17 @@ pub fn resources(config: &Config, options: &RenderOptions) -> Resources {
     let listeners = config.listeners.iter().map(|own| Resource {
         name: own.name.clone(),
         kind: "envoy.config.listener.v3.Listener",
-        body: listener::listener(own, options),
+        body: listener::listener(own, options, Secrets::Files(directory)),
+    });
+    let secrets = config.listeners.iter().flat_map(tls::secrets);
+    let secrets = secrets.map(|(name, response)| SecretFile {
+        name,
+        text: format!("{WRITTEN}{}", response.to_text()),
     });
     Resources {
         clusters: clusters.collect(),
         listeners: listeners.collect(),
+        secrets: secrets.collect(),
     }
 }
 
@@ -72,10 +95,7 @@ pub fn discovery_response<'a>(
         Yaml::Map(fields)
     });
     let tree = map([f("version_info", version), f("resources", list(resources))]);
-    format!(
-        "# Written by `meseta serve --xds`: change meseta.yaml, not this file.\n{}",
-        tree.to_text()
-    )
+    format!("{WRITTEN}{}", tree.to_text())
 }
 
 /// A bootstrap whose listeners and providers come from the files in `directory`.
@@ -85,10 +105,7 @@ pub fn dynamic_bootstrap(options: &RenderOptions, directory: &Path) -> String {
         f("admin", admin(&options.admin)),
         f(
             "static_resources",
-            map([f(
-                "clusters",
-                list([cluster::server(&options.server)]),
-            )]),
+            map([f("clusters", list([cluster::server(&options.server)]))]),
         ),
         why(
             "Replaced by rename: clusters before the server uses them, and taken away after it.",
