@@ -1,0 +1,144 @@
+"""Writes inputs for the fuzz targets to start from: python3 fuzz/seeds.py OUTPUT.
+
+They come from recorded traffic (MESETA_CORPUS, else ../shared/corpus), from configurations of
+Plano's (../shared/reference) and from this repository's own files. What is absent is said and left
+out: fuzzing works without, only more slowly. The layout of an input is in fuzz/src/lib.rs and at
+the top of each target.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+# Longer inputs are tried less often, and find no more.
+LONGEST = 16 * 1024
+# The order of the targets' own lists.
+ENDPOINTS = ["chat_completions", "completions", "responses", "messages", "embeddings", "count_tokens"]
+
+EVENTS, JSON, STRIP = 0, 2, 8
+SET_MODEL, ASK_USAGE = 16, 32
+WHOLE = 255
+
+
+class Seeds:
+    """The folders of inputs, one for each target."""
+
+    def __init__(self, output: pathlib.Path) -> None:
+        self.output = output
+        self.counts: dict[str, int] = {}
+
+    def add(self, target: str, data: bytes) -> None:
+        """Adds an input, named by its content, so that each is there once."""
+        if len(data) > LONGEST:
+            return
+        folder = self.output / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"seed-{hashlib.sha256(data).hexdigest()[:16]}").write_bytes(data)
+        self.counts[target] = self.counts.get(target, 0) + 1
+
+
+def compact(value: object) -> bytes:
+    """A JSON body as most programs write it; what it looked like on the wire is not recorded."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def shortened_stream(stream: bytes) -> bytes:
+    """The head and the tail of a stream that is too long for an input."""
+    if len(stream) <= LONGEST - 64:
+        return stream
+    blocks = re.split(rb"(?<=\n\n)", stream)
+    return b"".join(blocks[:4] + blocks[-6:])
+
+
+def from_recordings(seeds: Seeds, corpus: pathlib.Path) -> None:
+    for file in sorted(corpus.glob("*/*/*.json")):
+        recording = json.loads(file.read_text())
+        if recording.get("endpoint") not in ENDPOINTS:
+            continue
+        endpoint = ENDPOINTS.index(recording["endpoint"])
+        if recording.get("request_body") is not None:
+            request = compact(recording["request_body"])
+            form = SET_MODEL | ASK_USAGE | len(request) % 4
+            seeds.add("request_scan", bytes([endpoint, form, 0, 0]) + request)
+        if "response_stream" in recording:
+            stream = shortened_stream(recording["response_stream"].encode())
+            seeds.add("sse", bytes([WHOLE, 200, 0, 0]) + stream)
+            seeds.add("transcoder", bytes([endpoint, EVENTS | STRIP, 200, 32]) + stream)
+            for data in re.findall(rb"^data: ?(\{.*)", stream, re.MULTILINE)[-2:]:
+                seeds.add("json_tap", bytes([7, 0, 0, 0]) + data.strip())
+        elif "response_body" in recording:
+            answer = compact(recording["response_body"])
+            seeds.add("json_tap", bytes([7, 0, 0, 0]) + answer)
+            seeds.add("transcoder", bytes([endpoint, JSON, 200, 32]) + answer)
+
+
+def from_configurations(seeds: Seeds, folder: pathlib.Path) -> None:
+    for file in sorted(folder.glob("*.yaml")):
+        seeds.add("config_load", file.read_bytes())
+
+
+def from_this_repository(seeds: Seeds) -> None:
+    """YAML blocks of the documentation, and a line of each kind for the targets without recordings."""
+    for file in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for block in re.findall(r"^```ya?ml\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL):
+            seeds.add("config_load", block.encode())
+    for file in [*(ROOT / "demo").rglob("*.yaml"), *(ROOT / "docs").rglob("*.yaml")]:
+        seeds.add("config_load", file.read_bytes())
+    seeds.add(
+        "config_load",
+        b"""listeners: [{type: model, name: a, address: '::1', port: 1, timeout: 2m, cors: {allow_origins: '*'}}]
+model_providers:
+  - {model: openai/gpt-4o, access_key: $OPENAI_API_KEY, default: true, name: big, headers: {x-team: sk-literal1}}
+  - {model: mine/*, base_url: 'http://$HOST:$PORT/v1', http_host: h, provider_interface: openai, access_key: sk-literal2}
+  - {model: groq/*, access_key: $UNSET}
+model_aliases: {fast: {target: gpt-4o}, faster: {target: fast}}
+server: {listen: 'unix:/s', admin: '127.0.0.1:1', max_request_bytes: 1MiB, drain_timeout: 1s, log: json}
+tracing: {otlp_endpoint: 'http://h:1', random_sampling: 5}
+overrides: {upstream_connect_timeout: 1s}
+""",
+    )
+    source = (ROOT / "hermesllm/src/endpoint.rs").read_text()
+    for path in sorted(set(re.findall(r'"(/[a-z0-9/_]+)"', source))):
+        for method in ("GET", "POST", "OPTIONS"):
+            seeds.add("endpoint", f"{method}\n{path}?a=b".encode())
+    seeds.add("endpoint", b"GET\n/v1/models/openai%2Fgpt-4o%C3%A9")
+    seeds.add("dotenv", b"\xef\xbb\xbf# c\nexport A = two words # c\nB=\"x\\ny\\\"\" # c\r\nC='q'\nbad line\n_D1=\n")
+    for target in ("sse", "transcoder"):
+        head = bytes([WHOLE, 200, 0, 0]) if target == "sse" else bytes([0, EVENTS | STRIP, 200, 3])
+        chunk = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}'
+        usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
+        for end in (b"\n", b"\r\n", b"\r"):
+            lines = [b": hi", b"", b"event: x", b"id: 1", chunk, b"", usage, b"", b"data: [DONE]", b"", b""]
+            seeds.add(target, head + end.join(lines))
+    seeds.add("json_tap", b"\x07\0\0\0" + b'{"a":{"b":{"c":{"d":[1]}}},"usage":{"x":1},"choices":[{"index":0,"delta":{"content":"a\\n"}}]}')
+    seeds.add(
+        "request_scan",
+        bytes([0, SET_MODEL | ASK_USAGE, 0, 0])
+        + b'{"model":"m","stream":true,"stream_options":{"include_usage":false},"messages":[],"max_tokens":5}',
+    )
+
+
+def main() -> None:
+    [output] = sys.argv[1:]
+    seeds = Seeds(pathlib.Path(output))
+    from_this_repository(seeds)
+    corpus = pathlib.Path(os.environ.get("MESETA_CORPUS") or SHARED / "corpus")
+    if corpus.is_dir():
+        from_recordings(seeds, corpus)
+    else:
+        print(f"no recorded traffic to start from: {corpus}", file=sys.stderr)
+    configurations = SHARED / "reference/plano-configs"
+    if configurations.is_dir():
+        from_configurations(seeds, configurations)
+    else:
+        print(f"no configurations to start from: {configurations}", file=sys.stderr)
+    print("seeds: " + ", ".join(f"{count} {target}" for target, count in sorted(seeds.counts.items())))
+
+
+if __name__ == "__main__":
+    main()
