@@ -58,6 +58,8 @@ pub struct Provider {
     pub tls_name: String,
     /// The key, when there is one.
     pub credential: Option<Secret>,
+    /// It is not asked without a key: it wants one, or the file names one for it.
+    pub key_required: bool,
     /// The client's own credential is sent instead of ours.
     pub passthrough_auth: bool,
     /// Headers to send besides, names in lower case. Values may be secret.
@@ -82,6 +84,7 @@ impl Provider {
             && self.path_prefix == other.path_prefix
             && self.authority == other.authority
             && self.credential == other.credential
+            && self.key_required == other.key_required
             && self.passthrough_auth == other.passthrough_auth
             && self.headers == other.headers
             && self.key_variable == other.key_variable

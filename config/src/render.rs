@@ -26,8 +26,8 @@ use crate::config::{Config, Listener};
 
 use tls::Secrets;
 pub use xds::{
-    discovery_response, dynamic_bootstrap, resources, Resource, Resources, SecretFile, CLUSTERS_FILE,
-    LISTENERS_FILE,
+    discovery_response, dynamic_bootstrap, resources, Resource, Resources, SecretFile,
+    CLUSTERS_FILE, LISTENERS_FILE,
 };
 use yaml::{f, inline, list, map, why, Field, Yaml};
 

@@ -1,11 +1,14 @@
 //! The socket on which Envoy reaches the server.
 //!
-//! A Unix socket is bound under a name of its own and then renamed into place: a new server takes
-//! over the path in one step while the old one finishes its streams, and no request finds the
-//! path empty in between. The socket is for the owner and the group (0660).
+//! A Unix socket is bound in a directory of its own, which is open to nobody else, and renamed into
+//! place once it has its permissions: at no time is it open to more than those, and a new server
+//! takes over the path in one step while the old one finishes its streams.
 
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,9 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_stream::Stream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
-
-/// The mode of a Unix socket: Envoy may run as another user of the same group.
-const SOCKET_MODE: u32 = 0o660;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -44,21 +44,19 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address; a Unix socket gets these permissions.
     ///
     /// # Errors
     /// When it cannot be bound, or when something that is not a socket stands at the path.
-    pub(crate) async fn bind(address: &ListenAddress) -> io::Result<Self> {
+    pub(crate) async fn bind(address: &ListenAddress, mode: u32) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             ListenAddress::Unix(path) => {
                 refuse_other_files(path)?;
-                let mut own = path.clone().into_os_string();
-                own.push(format!(".{}", std::process::id()));
-                let own = PathBuf::from(own);
-                let _ = std::fs::remove_file(&own);
+                let room = Room::beside(path)?;
+                let own = room.socket();
                 let listener = UnixListener::bind(&own)?;
-                std::fs::set_permissions(&own, std::fs::Permissions::from_mode(SOCKET_MODE))?;
+                std::fs::set_permissions(&own, Permissions::from_mode(mode))?;
                 std::fs::rename(&own, path)?;
                 let inode = inode(path).unwrap_or_default();
                 let path = path.clone();
@@ -75,6 +73,37 @@ impl Listener {
                 .local_addr()
                 .map_or_else(|_| "tcp".to_owned(), |address| format!("tcp:{address}")),
         }
+    }
+}
+
+/// A directory that is open to this user alone; it goes with the value.
+struct Room(PathBuf);
+
+impl Room {
+    /// Makes it beside a path, in place of one that a dead process of the same number has left.
+    fn beside(path: &Path) -> io::Result<Self> {
+        let mut own = path.to_owned().into_os_string();
+        own.push(format!(".{}", std::process::id()));
+        let room = Self(own.into());
+        room.clear();
+        DirBuilder::new().mode(0o700).create(&room.0)?;
+        Ok(room)
+    }
+
+    /// A short name: the path of a socket has about a hundred bytes in all.
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
+    }
+
+    fn clear(&self) {
+        let _ = std::fs::remove_file(self.socket());
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -199,8 +228,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server.sock");
         let address = ListenAddress::Unix(path.clone());
-        let old = Listener::bind(&address).await.unwrap();
-        let new = Listener::bind(&address).await.unwrap();
+        let old = Listener::bind(&address, 0o600).await.unwrap();
+        let new = Listener::bind(&address, 0o600).await.unwrap();
         drop(old);
         UnixStream::connect(&path).await.unwrap();
         drop(new);
@@ -208,11 +237,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_socket_has_the_permissions_asked_for_and_leaves_nothing_beside_it() {
+        for mode in [0o600, 0o660] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("server.sock");
+            // Left by a process that was killed between two steps.
+            let stale = dir.path().join(format!("server.sock.{}", std::process::id()));
+            std::fs::create_dir(&stale).unwrap();
+            std::fs::write(stale.join("s"), "").unwrap();
+            let address = ListenAddress::Unix(path.clone());
+            let _listener = Listener::bind(&address, mode).await.unwrap();
+            let metadata = std::fs::metadata(&path).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o7777, mode);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[tokio::test]
     async fn a_file_that_is_no_socket_is_never_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes.txt");
         std::fs::write(&path, "keep").unwrap();
-        let error = Listener::bind(&ListenAddress::Unix(path.clone()))
+        let error = Listener::bind(&ListenAddress::Unix(path.clone()), 0o600)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);

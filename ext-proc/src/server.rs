@@ -121,6 +121,7 @@ async fn run(
         ready_file,
         ..
     } = options;
+    let socket_mode = config.server.socket_mode;
     for notice in &config.notices {
         tracing::warn!(target: "meseta", "{notice}");
     }
@@ -137,7 +138,7 @@ async fn run(
         cut_off: CancellationToken::new(),
     });
 
-    let listener = Listener::bind(&listen)
+    let listener = Listener::bind(&listen, socket_mode)
         .await
         .map_err(|source| ServeError::Bind {
             address: listen.to_string(),

@@ -141,6 +141,7 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
         port: address.port,
         path_prefix: address.path,
         credential: credential.secret,
+        key_required: entry.key_required || credential::is_named(map),
         passthrough_auth: credential.passthrough,
         headers,
         key_variable: credential.variable,

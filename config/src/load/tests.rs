@@ -1,11 +1,13 @@
 //! What is read, what is refused, and what is said about it.
 
+mod files;
+
 use std::path::Path;
 use std::time::Duration;
 
 use super::*;
 use crate::problem::NoticeKind;
-use crate::{Cors, ListenAddress, LogFormat, ResolveError, Scheme};
+use crate::{Cors, ListenAddress, LogFormat, ResolveError, Scheme, Secret};
 
 fn env(name: &str) -> Option<String> {
     match name {

@@ -17,8 +17,7 @@ pub const CLUSTERS_FILE: &str = "cds.yaml";
 pub const LISTENERS_FILE: &str = "lds.yaml";
 
 /// The first line of each file.
-const WRITTEN: &str =
-    "# Written by `meseta serve --xds`: change meseta.yaml, not this file.\n";
+const WRITTEN: &str = "# Written by `meseta serve --xds`: change meseta.yaml, not this file.\n";
 
 /// One resource: a listener or a cluster, under the name that Envoy knows it by.
 #[derive(Debug, Clone, PartialEq)]

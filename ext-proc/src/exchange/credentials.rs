@@ -32,7 +32,7 @@ pub(crate) fn apply(
     };
     let Some(secret) = secret else {
         // A client without a token of its own gets the provider's answer to that.
-        if provider.passthrough_auth || !provider.entry().key_required {
+        if provider.passthrough_auth || !provider.key_required {
             return Ok(None);
         }
         return Err(ApiError::new(
