@@ -120,6 +120,14 @@ impl<'e> Findings<'e> {
         });
     }
 
+    /// The same, for what would be said again of every entry.
+    pub(super) fn warning_once(&mut self, node: &Node<'_>, message: impl Into<String>) {
+        let message = message.into();
+        if !self.notices.iter().any(|notice| notice.message == message) {
+            self.warning(node, message);
+        }
+    }
+
     /// A provider's key is not there. Said once for each provider and variable.
     pub(super) fn missing_key(&mut self, node: &Node<'_>, variable: &str, provider: &str) {
         let kind = NoticeKind::MissingKey {

@@ -33,8 +33,8 @@ pub(super) struct Keys<'a> {
     pub(super) passthrough: bool,
 }
 
-const INLINE: &str = "access_key";
-const FILE: &str = "access_key_file";
+pub(super) const INLINE: &str = "access_key";
+pub(super) const FILE: &str = "access_key_file";
 
 /// Whether the entry itself names a key.
 pub(super) fn is_named(map: &Map<'_>) -> bool {
