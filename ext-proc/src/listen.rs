@@ -242,7 +242,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("server.sock");
             // Left by a process that was killed between two steps.
-            let stale = dir.path().join(format!("server.sock.{}", std::process::id()));
+            let stale = dir
+                .path()
+                .join(format!("server.sock.{}", std::process::id()));
             std::fs::create_dir(&stale).unwrap();
             std::fs::write(stale.join("s"), "").unwrap();
             let address = ListenAddress::Unix(path.clone());
