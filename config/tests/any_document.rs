@@ -1,4 +1,8 @@
-//! Whatever a document holds, the outcome is a configuration that renders, or problems.
+//! Whatever a document holds, the outcome is a configuration that renders, or problems; and what
+//! gives a configuration fits the JSON Schema.
+
+#[path = "support/schema.rs"]
+mod schema;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +26,28 @@ overrides: {upstream_connect_timeout: 1s}
 routing: {session_cache: {type: memory}}
 ";
 
+/// The older forms, and what the other document lacks.
+const OLDER: &str = "
+version: v0.1
+listeners:
+  egress_traffic: {address: 0.0.0.0, port: 1, message_format: openai, timeout: 5s}
+  ingress_traffic: {port: 2}
+llm_providers:
+  - {model: ollama/*, passthrough_auth: false, access_key_file: keys/a, routing_preferences: [{name: n}]}
+server: {socket_mode: '0660', max_event_bytes: 5}
+tracing: {opentracing_grpc_endpoint: 'http://h:1', span_attributes: {static: {a: b}}}
+prompt_targets: [{name: n, parameters: [{name: p, enum: [1]}], endpoint: {name: e, http_headers: {a: b}}}]
+mode: llm
+";
+
+/// Listeners of every type.
+const LISTENERS: &str = "
+listeners:
+  - {type: agent, name: a, port: 1, agents: [{id: i}], input_filters: [f], cors: {allow_origins: '*'}}
+  - {type: prompt, name: b, address: x, timeout: y}
+  - {name: c, port: 3, max_retries: 1, tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}}
+";
+
 fn read(text: &str) -> Result<Config, Problems> {
     load(&Source {
         text,
@@ -33,10 +59,12 @@ fn read(text: &str) -> Result<Config, Problems> {
 }
 
 /// Renders what loads, and reads the rendering.
-fn check(outcome: Result<Config, Problems>) {
-    match outcome {
+fn check(text: &str) {
+    match read(text) {
         Err(problems) => assert!(!problems.0.is_empty()),
         Ok(config) => {
+            let complaints = schema::complaints(text);
+            assert!(complaints.is_empty(), "{text}\n{complaints:?}");
             let options = RenderOptions {
                 server: ListenAddress::Unix(PathBuf::from("/s")),
                 filter: PathBuf::from("/f"),
@@ -104,6 +132,11 @@ fn scalar() -> impl Strategy<Value = Value> {
             Just("0.0.0.0"),
             Just("unix:"),
             Just("*"),
+            Just(" agent "),
+            Just(" 1.5 KiB "),
+            Just(".5m"),
+            Just("600"),
+            Just("localhost"),
         ]
         .prop_map(Value::from),
     ]
@@ -120,33 +153,36 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn the_document_itself_loads() {
+fn the_documents_themselves_load() {
     let config = read(DOCUMENT).unwrap();
     assert_eq!(config.resolve(Some("faster")).unwrap().id, "openai/gpt-4o");
-    check(Ok(config));
+    for document in [DOCUMENT, OLDER, LISTENERS] {
+        read(document).unwrap();
+        check(document);
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
-    fn any_value_in_any_place_gives_a_configuration_or_problems(place in any::<prop::sample::Index>(), new in value()) {
-        let mut document: Value = serde_yaml::from_str(DOCUMENT).unwrap();
+    fn any_value_in_any_place_gives_a_configuration_or_problems(text in prop::sample::select(&[DOCUMENT, OLDER, LISTENERS][..]), place in any::<prop::sample::Index>(), new in value()) {
+        let mut document: Value = serde_yaml::from_str(text).unwrap();
         let mut place = place.index(size(&document));
         replace(&mut document, &mut place, &new);
         if let Ok(text) = serde_yaml::to_string(&document) {
-            check(read(&text));
+            check(&text);
         }
     }
 
     #[test]
     fn any_text_gives_a_configuration_or_problems(text in "\\PC{0,80}") {
-        check(read(&text));
+        check(&text);
     }
 
     #[test]
     fn any_cut_of_the_document_gives_a_configuration_or_problems(at in any::<prop::sample::Index>()) {
-        check(read(&DOCUMENT[..at.index(DOCUMENT.len())]));
+        check(&DOCUMENT[..at.index(DOCUMENT.len())]);
     }
 
     #[test]

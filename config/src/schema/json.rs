@@ -238,7 +238,8 @@ fn leaf_constraint(kind: Kind) -> Value {
         Kind::Ip => text(r"localhost|[0-9A-Fa-f:.\[\]]+"),
         Kind::Socket => text(r"(localhost|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.%]+\]):\+?[0-9]+"),
         Kind::Listen => json!({"type": "string", "pattern": format!("^{SPACES}(unix|tcp):")}),
-        Kind::Mode => text("0?6[06]0"),
+        // Without quotes it may be read as a number.
+        Kind::Mode => json!({"anyOf": [text("0?6[06]0"), {"enum": [600, 660]}]}),
         Kind::Model => json!({"type": "string", "pattern": "^[^/]+/[^ ]"}),
         Kind::Interface => {
             let known = hermesllm::providers::catalogue().iter();

@@ -29,7 +29,7 @@ pub(crate) const PROVIDER: Object = Object::new(
             "access_key_file",
             Kind::Path,
             "A file that holds the provider's key and nothing else, in place of `access_key`. \
-             Relative to the configuration file.",
+             Relative to the configuration file; `$NAME` and `${NAME}` refer to the environment.",
         )
         .example("model: openai/*\naccess_key_file: secrets/openai"),
         Key::shared(

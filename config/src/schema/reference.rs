@@ -17,7 +17,8 @@ language as a JSON Schema, for editors.
 - A key whose value is `null` counts as absent.
 - A **duration** is a number and `ms`, `s`, `m` or `h`. A **size** is a number and `B`, `KiB`, `MiB`,
   `GiB`, `KB`, `MB` or `GB`; a number alone counts bytes.
-- `$NAME` and `${NAME}` refer to environment variables, in keys, addresses and headers alone.
+- `$NAME` and `${NAME}` refer to environment variables, in keys, addresses, headers and paths of files
+  alone.
 - **Not yet active** are keys of Plano's that are understood and without effect in this version: they
   give a notice. **Not built** are keys that are planned: they are refused.
 

@@ -1,0 +1,109 @@
+//! The JSON Schema against what the loader takes and refuses. `any_document.rs` does the same with
+//! documents that nobody would write.
+
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+#[path = "support/files.rs"]
+mod files;
+#[path = "support/schema.rs"]
+mod schema;
+
+use std::path::Path;
+
+use meseta_config::{json_schema, load, Source};
+use schema::complaints;
+
+fn loads(text: &str) -> bool {
+    let source = Source {
+        text,
+        name: "meseta.yaml",
+        env: &|_| None,
+        dir: Path::new("/"),
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+    };
+    load(&source).is_ok()
+}
+
+#[test]
+fn planos_files_fit() {
+    for (name, text) in files::planos() {
+        assert_eq!(complaints(&text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn unusual_documents_that_load_fit() {
+    for text in [
+        "model_providers:\n",
+        "version: ''\nserver: ~\n",
+        "server: {max_request_bytes: 1000, max_event_bytes: ' .5 KiB', log: ' json '}\n",
+        "server: {listen: ' tcp:localhost:1', admin: 'localhost:+0', drain_timeout: 1.m}\n",
+        "server: {socket_mode: 660}\n",
+        "listeners: [{name: 7, type: ' model ', address: '[::1]', timeout: 0s, cors: ~}]\n",
+        "listeners: [{type: agent, address: 5, port: x, cors: y, agents: [{id: 1}, ~]}]\n",
+        "listeners: [{cors: {allow_origins: '*'}}]\n",
+        "listeners: [{cors: {allow_origins: []}}]\n",
+        "listeners: [{cors: {allow_origins: [' * ', 5]}}]\n",
+        "listeners: {egress_traffic: {port: 1, message_format: {}}, ingress_traffic: {port: x}}\n",
+        "model_providers: [{model: ' openai//x ', name: false, headers: {a: 1, b: ~, c: true}}]\n",
+        "llm_providers: [{model: own/*, base_url: 'http://h', provider_interface: OpenAI}]\n",
+        "model_providers: [&a {model: openai/a}, {<<: *a, model: openai/b}]\n",
+        "tracing: {random_sampling: 0.5, exporters: ~, span_attributes: {static: {a: [1]}}}\n",
+        "ratelimits: [~, {limit: ~}]\nmode: 5\nsystem_prompt: {1: 2}\n",
+    ] {
+        assert!(loads(text), "{text}");
+        assert_eq!(complaints(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn what_an_editor_can_see_is_wrong_is_refused_by_both() {
+    for text in [
+        "[]\n",
+        "model_provider: []\n",
+        "limits: []\n",
+        "server: {meter: wasm}\n",
+        "server: {drain_timeout: 30}\n",
+        "server: {max_request_bytes: lots}\n",
+        "server: {max_request_bytes: 0}\n",
+        "server: {listen: '127.0.0.1:80'}\n",
+        "server: {admin: '9902'}\n",
+        "server: {log: xml}\n",
+        "server: {socket_mode: '0666'}\n",
+        "version: v9\n",
+        "listeners: [{type: modle}]\n",
+        "listeners: [{prot: 1}]\n",
+        "listeners: [{type: agent, agents: [{name: x}]}]\n",
+        "listeners: [{port: 65536}]\n",
+        "listeners: [{address: example.com}]\n",
+        "listeners: [{cors: {allow_origins: ['https://x/']}}]\n",
+        "listeners: [{tls: {certificate: c.pem}}]\n",
+        "model_providers: [{access_key: $KEY}]\n",
+        "model_providers: [{model: gpt-4o}]\n",
+        "model_providers: [{model: openai/x, default: yes please}]\n",
+        "model_providers: [{model: openai/x, acess_key: k}]\n",
+        "model_providers: {model: openai/x}\n",
+        "model_aliases: {fast: gpt-4o}\n",
+        "model_aliases: {fast: {}}\n",
+        "tracing: {random_sampling: 101}\n",
+        "overrides: {upstream_connect_timeout: soon}\n",
+        "routing: {session_cache: {tpye: redis}}\n",
+        "prompt_targets: {name: x}\n",
+    ] {
+        assert!(!loads(text), "{text}");
+        assert_ne!(complaints(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn an_editor_is_told_what_a_key_means_and_what_counts_without_it() {
+    let schema = json_schema();
+    let port = &schema["$defs"]["listener"]["properties"]["port"];
+    assert_eq!(port["default"], 12000);
+    assert!(port["description"].as_str().unwrap().contains("port"));
+    assert_eq!(port["examples"], serde_json::json!([8080]));
+    let properties = &schema["properties"];
+    assert_eq!(properties["llm_providers"]["deprecated"], true);
+    assert_eq!(properties["model_providers"].get("deprecated"), None);
+    assert_eq!(properties.get("limits"), None, "not built");
+}
