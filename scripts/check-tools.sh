@@ -89,6 +89,9 @@ if ! { has cc && echo '#include <stdlib.h>
 int main(void) { return EXIT_SUCCESS; }' | cc -x c -o /dev/null - 2>/dev/null; }; then
     want "a C compiler with its headers" "" gcc libc6-dev
 fi
+if $lint && ! echo '#include <atomic>' | c++ -x c++ -c -o /dev/null - 2>/dev/null; then
+    echo "note: without a C++ compiler \`make test\` leaves out fuzzing (Debian: apt-get install g++)"
+fi
 has make || want "make" "" make
 
 have=$(version_in "$(node --version 2>/dev/null)")

@@ -69,11 +69,14 @@ dictionary_of() {
 
 # fuzz TARGET: runs it to its log, and says in a few lines what came of it.
 fuzz() {
-    local target=$1 log=$cache/$1.log status=0
+    local target=$1 log=$cache/$1.log status=0 program
     mkdir -p "$cache/corpus/$target" "$cache/crashes"
     RUST_BACKTRACE=0 "$programs/$target" -max_total_time="$seconds" -max_len=$longest -timeout=25 -rss_limit_mb=2048 \
         -dict="$(dictionary_of "$target")" -print_final_stats=1 -verbosity=1 \
-        -artifact_prefix="$cache/crashes/$target-" "$cache/corpus/$target" >"$log" 2>&1 || status=$?
+        -artifact_prefix="$cache/crashes/$target-" "$cache/corpus/$target" >"$log" 2>&1 &
+    program=$!
+    trap 'kill "$program" 2>/dev/null' TERM
+    wait "$program" || status=$?
     if ((status == 0)); then
         awk -v target="$target" '
             { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1); else if ($i == "corp:") corpus = $(i + 1) }
@@ -89,7 +92,7 @@ fuzz() {
         if [[ -n $input ]]; then
             echo "    the input is kept; run it alone: scripts/fuzz.sh --reproduce $target $input"
         else
-            echo "    no input was kept, as when the stack is exhausted: run with FUZZ_SECONDS again"
+            echo "    no input was kept, as when the stack is exhausted"
         fi
     } >&2
     return "$status"
@@ -123,7 +126,7 @@ cat fuzz/dictionaries/events.dict fuzz/dictionaries/json.dict >"$cache/answers.d
 
 running=0
 failed=0
-trap 'trap - INT TERM; kill 0' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM
 for target in "${targets[@]}"; do
     if ((running >= $(nproc))); then
         wait -n || failed=1
