@@ -7,6 +7,7 @@
 #[path = "support/files.rs"]
 mod files;
 
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -14,8 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use meseta_config::render::{discovery_response, resources, CLUSTERS_FILE, LISTENERS_FILE};
 use meseta_config::{
-    bootstrap, load, snippet, AccessLog, Config, ListenAddress, RenderOptions, Source,
+    bootstrap, dynamic_bootstrap, load, snippet, AccessLog, Config, ListenAddress, RenderOptions,
+    Source,
 };
 use serde_yaml::{Mapping, Value};
 
@@ -85,6 +88,42 @@ impl Tools {
             admin: ListenAddress::Unix(self.file("admin.sock")),
             access_log: AccessLog::File(self.file("access.log")),
         }
+    }
+
+    /// A listener that speaks TLS, and one that wants certificates of clients, with a certificate
+    /// made for this test. `None`, and a line that says so, without openssl.
+    fn config_with_tls(&self) -> Option<Config> {
+        let (certificate, key) = (self.file("own.crt"), self.file("own.key"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args([OsStr::new("-out"), certificate.as_os_str()])
+            .args([OsStr::new("-keyout"), key.as_os_str()])
+            .output();
+        let Ok(made) = made else {
+            eprintln!("skipped: no openssl makes a certificate");
+            return None;
+        };
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let files = format!(
+            "certificate: {0}/own.crt, key: {0}/own.key",
+            self.directory.path().display()
+        );
+        let authorities = format!("client_ca: {}", certificate.display());
+        let listeners = format!("listeners: [{{name: front, port: 0, tls: {{{files}}}}}, {{name: 'known/only 1', port: 0, tls: {{{files}, {authorities}}}}}]\n");
+        let providers = "model_providers: [{model: ollama/x}]\n";
+        Some(read("tls", &(listeners + providers)))
     }
 
     /// Envoy accepts it, and warns of nothing.
@@ -215,6 +254,65 @@ fn envoy_accepts_every_rendering_without_a_warning() {
         ..tools.options()
     };
     tools.validate("tcp", &bootstrap(&configs[0].1, &options));
+}
+
+#[test]
+fn envoy_takes_certificates_named_in_a_listener() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let Some(config) = tools.config_with_tls() else {
+        return;
+    };
+    tools.validate("tls", &bootstrap(&config, &tools.options()));
+}
+
+#[test]
+fn envoy_takes_certificates_as_secrets_from_files() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let Some(config) = tools.config_with_tls() else {
+        return;
+    };
+    let directory = tools.file("xds");
+    std::fs::create_dir(&directory).unwrap();
+    let own = resources(&config, &tools.options(), &directory);
+    for (name, resources) in [
+        (CLUSTERS_FILE, &own.clusters),
+        (LISTENERS_FILE, &own.listeners),
+    ] {
+        std::fs::write(directory.join(name), discovery_response("1", resources)).unwrap();
+    }
+    for secret in &own.secrets {
+        std::fs::write(directory.join(&secret.name), &secret.text).unwrap();
+    }
+    let envoy = tools.start(&dynamic_bootstrap(&tools.options(), &directory));
+    let stats = envoy
+        .ask_admin("/stats?filter=update_(success|rejected)")
+        .unwrap();
+    let value = |name: &str| {
+        let lines = stats.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .filter(|(key, _)| key.contains(name))
+            .map(|(key, value)| {
+                let value: u64 = value.trim().parse().unwrap();
+                (key.to_owned(), value)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        value("update_rejected")
+            .iter()
+            .all(|(_, count)| *count == 0),
+        "{stats}"
+    );
+    // The certificate of each listener, and the authorities of one.
+    let taken = value("update_success")
+        .into_iter()
+        .filter(|(key, count)| key.contains("sds.") && *count > 0);
+    assert_eq!(taken.count(), 3, "{stats}");
+    envoy.address("front");
 }
 
 #[test]

@@ -60,6 +60,26 @@ fn no_secret_is_rendered() {
 }
 
 #[test]
+fn a_snippet_has_the_transport_sockets_of_listeners_with_tls() {
+    assert!(tree(&snippet(&config(), &options()))
+        .get("transport_sockets")
+        .is_none());
+    let mut config = config();
+    config.listeners[1].tls = Some(crate::Tls {
+        certificate: "/c".into(),
+        key: "/k".into(),
+        client_ca: None,
+    });
+    let tree = tree(&snippet(&config, &options()));
+    let sockets = tree["transport_sockets"].as_sequence().unwrap();
+    assert_eq!(sockets.len(), 1);
+    assert_eq!(sockets[0]["listener"], "off");
+    let context = &sockets[0]["transport_socket"]["typed_config"];
+    let certificate = &context["common_tls_context"]["tls_certificates"][0];
+    assert_eq!(certificate["private_key"]["filename"], "/k");
+}
+
+#[test]
 fn the_same_configuration_renders_the_same_text() {
     assert_eq!(
         bootstrap(&config(), &options()),
