@@ -18,6 +18,7 @@ type Lookup = Box<dyn Fn(&str) -> Option<OsString>>;
 pub struct Environment {
     process: Lookup,
     files: BTreeMap<String, String>,
+    paths: Vec<PathBuf>,
     asked: RefCell<BTreeSet<String>>,
     warnings: Vec<String>,
 }
@@ -32,6 +33,7 @@ impl Environment {
         let mut environment = Self {
             process,
             files: BTreeMap::new(),
+            paths: Vec::new(),
             asked: RefCell::default(),
             warnings: Vec::new(),
         };
@@ -41,6 +43,7 @@ impl Environment {
             let identity = file.canonicalize().unwrap_or_else(|_| file.clone());
             if !seen.contains(&identity) {
                 environment.read(&file);
+                environment.paths.push(file);
                 seen.push(identity);
             }
         }
@@ -96,6 +99,11 @@ impl Environment {
         let mut names = self.asked.borrow().clone();
         names.extend(self.files.keys().cloned());
         names
+    }
+
+    /// The `.env` files that were looked for, whether they are there or not.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
     }
 
     /// What was wrong with the files; names and line numbers only.

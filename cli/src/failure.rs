@@ -10,6 +10,14 @@ use meseta_config::Problems;
 
 use crate::terminal::Terminal;
 
+/// Every exit code, and when a command ends with it.
+pub const EXIT_CODES: [(u8, &str); 4] = [
+    (0, "done; for `status`: an instance serves"),
+    (1, "something went wrong while running"),
+    (2, "the arguments or the configuration are wrong"),
+    (3, "for `status`: nothing runs"),
+];
+
 /// A failure with an exit code and, where the user can act, a hint.
 #[derive(Debug)]
 pub struct Failure {
@@ -76,6 +84,17 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Everything that [`report`] would print, as one text.
+pub fn in_full(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Failure>() {
+        Some(failure) => match &failure.problems {
+            Some(problems) => format!("{}\n{problems}", failure.message),
+            None => failure.message.clone(),
+        },
+        None => format!("{error:#}"),
+    }
+}
 
 /// Prints why a command failed and gives the exit code of the process.
 pub fn report(terminal: &Terminal, error: &anyhow::Error) -> ExitCode {

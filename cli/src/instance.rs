@@ -64,6 +64,7 @@ impl StateDir {
             .recursive(true)
             .mode(0o700)
             .create(self.logs())
+            .and_then(|()| std::fs::create_dir_all(self.xds()))
             .with_context(|| format!("cannot create `{}`", self.root.display()))?;
         let metadata = std::fs::metadata(&self.root)
             .with_context(|| format!("cannot read `{}`", self.root.display()))?;
@@ -116,6 +117,11 @@ impl StateDir {
     /// Envoy's bootstrap, as rendered for this start.
     pub fn bootstrap(&self) -> PathBuf {
         self.root.join("envoy.yaml")
+    }
+
+    /// The directory of the files from which Envoy takes listeners and clusters.
+    pub fn xds(&self) -> PathBuf {
+        self.root.join("xds")
     }
 
     /// The filter that Envoy loads.

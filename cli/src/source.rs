@@ -85,6 +85,14 @@ impl Source {
         &self.environment
     }
 
+    /// Every file that it was made from: itself, the `.env` files that count, what it refers to.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.path.clone()];
+        files.extend_from_slice(self.environment.paths());
+        files.extend_from_slice(&self.config.files);
+        files
+    }
+
     /// The resolved configuration.
     pub fn config(&self) -> &Config {
         &self.config

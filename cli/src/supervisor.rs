@@ -159,7 +159,7 @@ impl<'a> Supervisor<'a> {
         ports::check(config)?;
         let admin = ports::admin(self.terminal, config.server.admin);
         let socket = format!("unix:{}", state.server_socket().display());
-        let arguments: [OsString; 9] = [
+        let mut arguments: Vec<OsString> = vec![
             "serve".into(),
             "--config".into(),
             self.plan.source.path().into(),
@@ -169,7 +169,16 @@ impl<'a> Supervisor<'a> {
             admin.to_string().into(),
             "--ready-file".into(),
             state.ready_file().into(),
+            "--xds".into(),
+            state.xds().into(),
+            "--envoy-admin".into(),
+            format!("unix:{}", state.envoy_admin_socket().display()).into(),
+            "--filter".into(),
+            state.filter().into(),
         ];
+        if self.plan.output == Output::Files {
+            arguments.extend(["--access-log".into(), state.log("access").into()]);
+        }
         let program = std::env::current_exe().context("cannot find this executable")?;
         let without = std::collections::BTreeSet::new();
         let server = Child::start(
@@ -191,12 +200,10 @@ impl<'a> Supervisor<'a> {
             server: ListenAddress::Unix(state.server_socket()),
             filter: state.filter(),
             admin: AdminAddress::Unix(state.envoy_admin_socket()),
-            access_log: match self.plan.output {
-                Output::Files => AccessLog::File(state.log("access")),
-                Output::Stream => AccessLog::Stdout,
-            },
+            // The listeners are rendered by the server, which knows.
+            access_log: AccessLog::Stdout,
         };
-        let bootstrap = meseta_config::bootstrap(self.plan.source.config(), &options);
+        let bootstrap = meseta_config::dynamic_bootstrap(&options, &state.xds());
         let path = state.bootstrap();
         std::fs::write(&path, bootstrap)
             .with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -339,12 +346,23 @@ fn envoy_arguments(bootstrap: OsString, flags: &[OsString]) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--config-path".into(), bootstrap];
     // Hot restart shares memory between Envoys of one base id: two instances would clash over it.
     arguments.push("--disable-hot-restart".into());
-    let says_level = flags.iter().any(|flag| {
-        let flag = flag.to_string_lossy();
-        flag.starts_with("-l") || flag.starts_with("--log-level")
-    });
-    if !says_level {
+    let says = |names: &[&str]| {
+        let says = |flag: &OsString| {
+            let flag = flag.to_string_lossy();
+            names.iter().any(|name| flag.starts_with(name))
+        };
+        flags.iter().any(says)
+    };
+    if !says(&["-l", "--log-level"]) {
         arguments.extend(["--log-level".into(), "warning".into()]);
+    }
+    // A listener that changes lets its connections finish: clients are told at once to come anew,
+    // and streams that run have an hour.
+    if !says(&["--drain-time-s"]) {
+        arguments.extend(["--drain-time-s".into(), "3600".into()]);
+    }
+    if !says(&["--drain-strategy"]) {
+        arguments.extend(["--drain-strategy".into(), "immediate".into()]);
     }
     arguments.extend(flags.iter().cloned());
     arguments
@@ -371,11 +389,15 @@ mod tests {
             let all: Vec<_> = all.iter().map(|a| a.to_string_lossy()).collect();
             all.join(" ")
         };
+        let drain = "--drain-time-s 3600 --drain-strategy immediate";
         let always = "--config-path e.yaml --disable-hot-restart";
         assert_eq!(
             arguments(&["--concurrency", "2"]),
-            format!("{always} --log-level warning --concurrency 2")
+            format!("{always} --log-level warning {drain} --concurrency 2")
         );
-        assert_eq!(arguments(&["-l", "debug"]), format!("{always} -l debug"));
+        assert_eq!(
+            arguments(&["-l", "debug"]),
+            format!("{always} {drain} -l debug")
+        );
     }
 }

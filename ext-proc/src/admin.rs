@@ -5,13 +5,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
+use arc_swap::ArcSwap;
 use axum::extract::State;
 use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::Router;
+use serde_json::json;
 
+use crate::reload::Attempt;
 use crate::service::Shared;
 
 /// Whether the server takes new exchanges.
@@ -28,20 +32,33 @@ impl Readiness {
     }
 }
 
+/// How the last reload went, if there was one.
+type LastReload = Arc<ArcSwap<Option<Attempt>>>;
+
 #[derive(Debug, Clone)]
 struct Admin {
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    last_reload: LastReload,
 }
 
 /// The routes of the admin port.
-pub(crate) fn router(shared: Arc<Shared>, readiness: Arc<Readiness>) -> Router {
+pub(crate) fn router(
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+    last_reload: LastReload,
+) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/config", get(config))
-        .with_state(Admin { shared, readiness })
+        .route("/status", get(status))
+        .with_state(Admin {
+            shared,
+            readiness,
+            last_reload,
+        })
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -70,8 +87,33 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
+/// What is in service, and whether the files hold something else.
+async fn status(State(admin): State<Admin>) -> Response {
+    let last = admin.last_reload.load();
+    let reload = last.as_ref().as_ref().map(|attempt| {
+        let at = attempt.at.duration_since(UNIX_EPOCH);
+        json!({
+            "at": at.map_or(0, |since| since.as_secs()),
+            "error": attempt.error,
+            "needs_restart": attempt.waiting,
+        })
+    });
+    let status = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ready": admin.readiness.is_ready(),
+        "running": admin.shared.running.len(),
+        "generation": admin.shared.generation.load().number,
+        "reload": reload,
+    });
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        status.to_string(),
+    )
+        .into_response()
+}
+
 async fn config(State(admin): State<Admin>) -> Response {
-    let redacted = admin.shared.config.load().redacted();
+    let redacted = admin.shared.generation.load().config.redacted();
     (
         [(header::CONTENT_TYPE, "application/json")],
         redacted.to_string(),

@@ -1,5 +1,7 @@
-//! Questions to a running Envoy's admin interface: its listeners, its running requests, draining.
+//! Questions to a running Envoy's admin interface: its listeners and clusters, what it made of files,
+//! its running requests; draining.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -34,6 +36,33 @@ pub enum AdminError {
 
 type Result<T> = std::result::Result<T, AdminError>;
 
+/// What Envoy reads from files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// Clusters (CDS).
+    Clusters,
+    /// Listeners (LDS).
+    Listeners,
+}
+
+impl ResourceKind {
+    fn statistics(self) -> &'static str {
+        match self {
+            Self::Clusters => "cluster_manager.cds",
+            Self::Listeners => "listener_manager.lds",
+        }
+    }
+}
+
+/// What Envoy made of the files of one kind of resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subscription {
+    /// The version that it took last; empty before the first.
+    pub version: String,
+    /// How many files it has refused so far.
+    pub rejected: u64,
+}
+
 /// A client of one Envoy's admin interface.
 #[derive(Debug, Clone)]
 pub struct Admin {
@@ -59,6 +88,25 @@ impl Admin {
     pub async fn running_requests(&self) -> Result<u64> {
         let path = "/stats?format=json&filter=downstream_rq_active";
         parse_running(&self.call(Method::GET, path).await?)
+    }
+
+    /// What Envoy made of the files of one kind of resource.
+    pub async fn subscription(&self, kind: ResourceKind) -> Result<Subscription> {
+        let prefix = kind.statistics();
+        let path = format!("/stats?type=All&filter={prefix}.(version_text%7Cupdate_rejected)");
+        let body = self.call(Method::GET, &path).await?;
+        Ok(parse_subscription(prefix, &String::from_utf8_lossy(&body)))
+    }
+
+    /// The names of the clusters that take requests.
+    pub async fn clusters(&self) -> Result<BTreeSet<String>> {
+        parse_clusters(&self.call(Method::GET, "/clusters?format=json").await?)
+    }
+
+    /// Why Envoy refuses listeners: what it says of each that it does.
+    pub async fn refused_listeners(&self) -> Result<Vec<String>> {
+        let path = "/config_dump?resource=dynamic_listeners";
+        parse_refusals(&self.call(Method::GET, path).await?)
     }
 
     /// Stops taking connections; requests on open connections go on.
@@ -130,9 +178,102 @@ fn parse_running(body: &[u8]) -> Result<u64> {
     Ok(running.filter_map(|stat| stat.value).sum())
 }
 
+fn parse_subscription(prefix: &str, text: &str) -> Subscription {
+    let value = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+        lines.find_map(|(key, value)| {
+            let rest = key.strip_prefix(prefix)?.strip_prefix('.')?;
+            (rest == name).then_some(value.trim())
+        })
+    };
+    Subscription {
+        version: value("version_text")
+            .unwrap_or_default()
+            .trim_matches('"')
+            .to_owned(),
+        rejected: value("update_rejected")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0),
+    }
+}
+
+fn parse_clusters(body: &[u8]) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Clusters {
+        #[serde(default)]
+        cluster_statuses: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let clusters: Clusters = serde_json::from_slice(body)?;
+    let names = clusters.cluster_statuses.into_iter();
+    Ok(names.map(|cluster| cluster.name).collect())
+}
+
+fn parse_refusals(body: &[u8]) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Dump {
+        #[serde(default)]
+        configs: Vec<Listener>,
+    }
+    // Envoy lists a refused listener twice, once without its name.
+    #[derive(Deserialize)]
+    struct Listener {
+        #[serde(default)]
+        name: String,
+        error_state: Option<ErrorState>,
+    }
+    #[derive(Deserialize)]
+    struct ErrorState {
+        #[serde(default)]
+        details: String,
+    }
+    let dump: Dump = serde_json::from_slice(body)?;
+    let listeners = dump.configs.into_iter();
+    Ok(listeners
+        .filter(|listener| !listener.name.is_empty())
+        .filter_map(|listener| {
+            let details = listener.error_state?.details;
+            Some(format!("listener `{}`: {details}", listener.name))
+        })
+        .collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_files_is_read_from_statistics() {
+        let text = "cluster_manager.cds.version_text: \"17-2\"\n\
+                    cluster_manager.cds.update_rejected: 3\n\
+                    listener_manager.lds.version_text: \"\"\n\
+                    listener_manager.lds.update_rejected: 0\n";
+        let clusters = parse_subscription(ResourceKind::Clusters.statistics(), text);
+        assert_eq!((clusters.version.as_str(), clusters.rejected), ("17-2", 3));
+        let listeners = parse_subscription(ResourceKind::Listeners.statistics(), text);
+        assert_eq!(listeners, Subscription::default());
+    }
+
+    #[test]
+    fn refused_listeners_say_why_once() {
+        let body = br#"{"configs":[{"name":"fine","active_state":{}},
+            {"name":"taken","error_state":{"details":"cannot bind"}},{"error_state":{"details":"cannot bind"}}]}"#;
+        assert_eq!(
+            parse_refusals(body).unwrap(),
+            ["listener `taken`: cannot bind"]
+        );
+        assert!(parse_refusals(b"{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn clusters_are_read_by_name() {
+        let body = br#"{"cluster_statuses":[{"name":"b","host_statuses":[]},{"name":"a"}]}"#;
+        let names: Vec<_> = parse_clusters(body).unwrap().into_iter().collect();
+        assert_eq!(names, ["a", "b"]);
+    }
 
     #[test]
     fn listeners_are_read_with_their_real_ports_and_pipes_are_left_out() {

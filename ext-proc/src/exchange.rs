@@ -88,18 +88,12 @@ impl State {
 pub(crate) struct Context {
     /// The configuration as it was when the exchange began.
     pub(crate) config: Arc<Config>,
-    /// Which of the listeners the request came in on.
-    pub(crate) listener: usize,
+    /// The listener that the request came in on.
+    pub(crate) listener: Arc<Listener>,
     /// What goes back to Envoy.
     pub(crate) outbox: Outbox,
     /// What the exchange comes to.
     pub(crate) outcome: Outcome,
-}
-
-impl Context {
-    pub(crate) fn listener(&self) -> Option<&Listener> {
-        self.config.listeners.get(self.listener)
-    }
 }
 
 /// The state machine of one exchange.
@@ -112,12 +106,9 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange that came in on the listener with this index.
-    pub(crate) fn new(config: Arc<Config>, listener: usize, metrics: Arc<Metrics>) -> Self {
-        let name = config
-            .listeners
-            .get(listener)
-            .map_or_else(|| "".into(), |listener| listener.name.as_str().into());
+    /// An exchange that came in on this listener.
+    pub(crate) fn new(config: Arc<Config>, listener: Arc<Listener>, metrics: Arc<Metrics>) -> Self {
+        let name = listener.name.as_str().into();
         Self {
             context: Context {
                 config,

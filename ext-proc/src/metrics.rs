@@ -80,6 +80,9 @@ pub(crate) struct Metrics {
     pub(crate) usage_estimated: Counter,
     pub(crate) models_not_labelled: Counter,
     pub(crate) log_lines_dropped: Gauge,
+    pub(crate) reloads: Counter,
+    pub(crate) reload_failures: Counter,
+    pub(crate) last_reload_failed: Gauge,
 }
 
 impl Metrics {
@@ -152,6 +155,24 @@ impl Metrics {
             "Log lines that nobody took in time, since the start",
             log_lines_dropped.clone(),
         );
+        let reloads = Counter::default();
+        registry.register(
+            "config_reloads",
+            "Changed configurations that were taken",
+            reloads.clone(),
+        );
+        let reload_failures = Counter::default();
+        registry.register(
+            "config_reload_failures",
+            "Changed configurations that were not taken",
+            reload_failures.clone(),
+        );
+        let last_reload_failed = Gauge::default();
+        registry.register(
+            "config_last_reload_failed",
+            "1 while the configuration's files hold what could not be taken",
+            last_reload_failed.clone(),
+        );
         let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
         registry.register("build_info", "The version that runs", build.clone());
         build
@@ -172,6 +193,9 @@ impl Metrics {
             usage_estimated,
             models_not_labelled,
             log_lines_dropped,
+            reloads,
+            reload_failures,
+            last_reload_failed,
         }
     }
 

@@ -19,8 +19,10 @@ use tonic::transport::Server;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::admin::{self, Readiness};
+use crate::generation::Generation;
 use crate::listen::{Incoming, Listener};
 use crate::metrics::Metrics;
+use crate::reload::{ReloadOptions, Reloader, XdsError, XdsOptions};
 use crate::service::{Processor, Shared};
 use crate::telemetry::Telemetry;
 
@@ -49,6 +51,11 @@ pub struct ServeOptions {
     pub drain_timeout: Duration,
     /// The form of the log lines.
     pub log: LogFormat,
+    /// The files from which Envoy takes listeners and clusters; without them they are Envoy's own
+    /// affair.
+    pub xds: Option<XdsOptions>,
+    /// How to follow changes of the configuration; without it, the one at hand is for good.
+    pub reload: Option<ReloadOptions>,
     /// A file to write the bound admin address to once the server takes exchanges.
     pub ready_file: Option<PathBuf>,
 }
@@ -71,6 +78,9 @@ pub enum ServeError {
     /// The span exporter cannot be built.
     #[error("cannot export spans: {0}")]
     Telemetry(String),
+    /// Envoy does not get its listeners and clusters.
+    #[error("cannot give Envoy its listeners and clusters: {0}")]
+    Xds(#[from] XdsError),
     /// The gRPC server failed.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -118,6 +128,8 @@ async fn run(
         listen,
         admin: admin_address,
         drain_timeout,
+        xds,
+        reload,
         ready_file,
         ..
     } = options;
@@ -131,12 +143,16 @@ async fn run(
         metrics.model_label(&model.id);
     }
     let shared = Arc::new(Shared {
-        config: ArcSwap::from_pointee(config),
+        generation: ArcSwap::from_pointee(Generation::first(config)),
         metrics,
         dropped_lines: Some(dropped_lines),
         running: TaskTracker::new(),
         cut_off: CancellationToken::new(),
     });
+
+    // Before the first exchange can be sent to them.
+    let mut reloader = Reloader::new(Arc::clone(&shared), xds);
+    reloader.first_clusters().await?;
 
     let listener = Listener::bind(&listen, socket_mode)
         .await
@@ -159,7 +175,7 @@ async fn run(
     );
 
     let readiness = Arc::new(Readiness::default());
-    let admin = admin::router(Arc::clone(&shared), Arc::clone(&readiness));
+    let admin = admin::router(Arc::clone(&shared), Arc::clone(&readiness), reloader.last());
     let admin_stop = CancellationToken::new();
     let admin_server = tokio::spawn({
         let stopped = admin_stop.clone().cancelled_owned();
@@ -188,6 +204,12 @@ async fn run(
         .serve_with_incoming_shutdown(Incoming(listener), stop.clone().cancelled_owned());
     let mut grpc = tokio::spawn(grpc);
 
+    // After the first exchange can be taken.
+    reloader.first_listeners().await?;
+    if let Some(reload) = reload {
+        let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
+        tokio::spawn(reloader.follow(reload, hangup, stop.clone()));
+    }
     readiness.set(true);
     if let Some(path) = ready_file {
         std::fs::write(&path, admin_address.to_string())

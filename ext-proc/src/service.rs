@@ -19,7 +19,6 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer,
 };
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use meseta_config::Config;
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -28,6 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::exchange::{Exchange, ExchangeError};
+use crate::generation::Generation;
 use crate::metrics::{Metrics, Reason};
 
 /// What a gRPC message may hold beside a body: headers, metadata, attributes.
@@ -36,7 +36,8 @@ const MESSAGE_OVERHEAD: usize = 1024 * 1024;
 /// What all exchanges share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) config: ArcSwap<Config>,
+    /// What new exchanges work with; replaced as a whole.
+    pub(crate) generation: ArcSwap<Generation>,
     pub(crate) metrics: Arc<Metrics>,
     /// Log lines dropped so far, where the process writes its own log.
     pub(crate) dropped_lines: Option<ErrorCounter>,
@@ -60,20 +61,17 @@ impl Processor {
     /// The gRPC service. A message may hold a whole body of the largest size, and headers beside
     /// it; tonic's own limit of 4 MiB would end streams.
     pub(crate) fn into_service(self) -> ExternalProcessorServer<Self> {
-        let limit = self.shared.config.load().server.max_request_bytes;
+        let limit = self
+            .shared
+            .generation
+            .load()
+            .config
+            .server
+            .max_request_bytes;
         let limit = limit.saturating_add(MESSAGE_OVERHEAD);
         ExternalProcessorServer::new(self)
             .max_decoding_message_size(limit)
             .max_encoding_message_size(limit)
-    }
-
-    /// The listener that the filter's configuration names; one that is alone need not be named.
-    fn listener(config: &Config, named: Option<&str>) -> Result<usize, ExchangeError> {
-        match named {
-            Some(name) => config.listeners.iter().position(|l| l.name == name),
-            None => (config.listeners.len() == 1).then_some(0),
-        }
-        .ok_or(ExchangeError::Listener)
     }
 }
 
@@ -86,12 +84,15 @@ impl ExternalProcessor for Processor {
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
         let shared = &self.shared;
-        let config = shared.config.load_full();
+        let generation = shared.generation.load();
         let named = request
             .metadata()
             .get(meseta_proto::LISTENER_KEY)
             .and_then(|value| value.to_str().ok());
-        let listener = Self::listener(&config, named).map_err(|error| refused(shared, &error))?;
+        let listener = generation
+            .listener(named)
+            .ok_or_else(|| refused(shared, &ExchangeError::Listener))?;
+        let config = Arc::clone(&generation.config);
         let exchange = Exchange::new(config, listener, Arc::clone(&shared.metrics));
         Ok(Response::new(ExchangeStream::new(
             request.into_inner(),

@@ -182,6 +182,8 @@ async fn an_exchange_is_one_span_of_the_clients_trace_and_is_flushed_at_the_end(
         admin: "127.0.0.1:0".parse().unwrap(),
         drain_timeout: Duration::from_secs(5),
         log: LogFormat::Json,
+        xds: None,
+        reload: None,
         ready_file: Some(ready.clone()),
     }));
     for _ in 0..1000 {

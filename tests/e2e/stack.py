@@ -40,14 +40,22 @@ class _UnixConnection(http.client.HTTPConnection):
 class Stack:
     """`config` is the content of meseta.yaml; `env` what it may refer to."""
 
-    def __init__(self, directory, config, env, rendered=None, concurrency=2, serve_flags=(), listen=None):
+    def __init__(self, directory, config, env, rendered=None, concurrency=2, serve_flags=(), listen=None,
+                 xds=False):
         self.directory = Path(directory)
         self.config = config
         self.env = {**os.environ, **env, "MESETA_LOG": "debug,h2=info,hyper=info,tower=info"}
         # Edits the rendered bootstrap, for tests of what a foreign Envoy may be set to.
         self.rendered = rendered
         self.concurrency = concurrency
+        # Envoy takes listeners and clusters from files, which the server replaces.
+        self.xds = xds
         self.serve_flags = list(serve_flags)
+        if xds:
+            self.file("xds").mkdir()
+            self.serve_flags += ["--xds", str(self.file("xds")), "--envoy-admin", f"unix:{self.file('envoy.sock')}",
+                                 "--filter", str(self.file("filter.wasm")),
+                                 "--access-log", str(self.file("access.log"))]
         self.listen = listen or f"unix:{self.file('s.sock')}"
         self.binary = os.environ["MESETA_BIN"]
         self.envoy_binary = os.environ["MESETA_ENVOY"]
@@ -69,6 +77,7 @@ class Stack:
             "--filter", str(filter_file),
             "--admin", f"unix:{self.file('envoy.sock')}",
             "--access-log", str(self.file("access.log")),
+            *(["--xds", str(self.file("xds"))] if self.xds else []),
         )
         if self.rendered:
             tree = yaml.safe_load(bootstrap)
@@ -77,7 +86,7 @@ class Stack:
         self.file("envoy.yaml").write_text(bootstrap)
         self.envoy = subprocess.Popen(
             [self.envoy_binary, "-c", str(self.file("envoy.yaml")), "--concurrency", str(self.concurrency),
-             "--use-dynamic-base-id", "--file-flush-interval-msec", "50", "--log-level", "info"],
+             "--use-dynamic-base-id", "--drain-strategy", "immediate", "--file-flush-interval-msec", "50", "--log-level", "info"],
             stdout=self.file("envoy.log").open("wb"), stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]},
         )
         await until(self._find_ports, "Envoy listens")
@@ -93,6 +102,37 @@ class Stack:
             stderr=self.file(f"server.{self.starts}.log").open("wb"),
             env=self.env,
         )
+
+    async def reload(self, config, taken=True):
+        """Replaces the configuration's file and waits until it is taken, or refused; returns what /status says."""
+        return await self.change(lambda: self.write(config), taken)
+
+    def write(self, config):
+        """Replaces the configuration's file as a whole."""
+        new = self.file("meseta.new")
+        new.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
+        new.rename(self.file("meseta.yaml"))
+
+    async def change(self, change, taken=True):
+        """Does what should make the server read its configuration again, and waits for that."""
+        metric = "meseta_config_reloads_total" if taken else "meseta_config_reload_failures_total"
+        other = "meseta_config_reload_failures_total" if taken else "meseta_config_reloads_total"
+        before, before_other = self.metric(metric), self.metric(other)
+        change()
+        await until(lambda: self.metric(metric) > before or self.metric(other) > before_other, f"{metric} grows")
+        status = json.loads(self.admin("/status")[1])
+        assert self.metric(other) == before_other, status
+        return status
+
+    def metric(self, name):
+        """The sum of the server's metrics of that name."""
+        lines = (line.split(" ") for line in self.admin("/metrics")[1].splitlines())
+        return sum(float(line[1]) for line in lines if line[0].split("{")[0] == name)
+
+    def clusters(self):
+        """Names of the providers' clusters that Envoy has."""
+        statuses = json.loads(self.envoy_admin("/clusters?format=json")).get("cluster_statuses", [])
+        return {status["name"] for status in statuses} - {"meseta_server"}
 
     def bound(self):
         """Where the server listens, in its own words: the system may have picked the port. Its log may come late."""

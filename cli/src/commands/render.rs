@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use meseta_config::{AccessLog, AdminAddress, ListenAddress, RenderOptions};
 
+use crate::commands::reference;
 use crate::failure::Failure;
 use crate::filter;
 use crate::source::Source;
@@ -24,6 +25,8 @@ enum What {
     Envoy(Envoy),
     /// Write the filter that Envoy loads
     Filter(Filter),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
 }
 
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,11 @@ struct Envoy {
     /// Only the HTTP filters, the route and the clusters
     #[arg(long)]
     snippet: bool,
+    /// Take listeners and clusters from the files that `meseta serve --xds DIR` writes
+    ///
+    /// They may then change while Envoy runs.
+    #[arg(long, value_name = "DIR", conflicts_with = "snippet")]
+    xds: Option<PathBuf>,
     /// Where Envoy finds `meseta serve` [default: `server.listen` of the configuration]
     #[arg(long, value_name = "unix:PATH|tcp:ADDRESS:PORT")]
     server: Option<ListenAddress>,
@@ -64,6 +72,10 @@ impl Render {
         match self.what {
             What::Envoy(envoy) => envoy.run(terminal),
             What::Filter(filter) => filter.run(terminal),
+            What::Schema => {
+                let schema = reference::schema()?;
+                terminal.result(&schema).context("cannot write the schema")
+            }
         }
     }
 }
@@ -79,10 +91,10 @@ impl Envoy {
             admin: self.admin,
             access_log: self.access_log,
         };
-        let text = if self.snippet {
-            meseta_config::snippet(config, &options)
-        } else {
-            meseta_config::bootstrap(config, &options)
+        let text = match self.xds {
+            Some(directory) => meseta_config::dynamic_bootstrap(&options, &directory),
+            None if self.snippet => meseta_config::snippet(config, &options),
+            None => meseta_config::bootstrap(config, &options),
         };
         terminal.result(&text).context("cannot write the rendering")
     }
@@ -98,7 +110,8 @@ impl Filter {
     }
 }
 
-fn access_log(text: &str) -> Result<AccessLog, std::convert::Infallible> {
+/// `stdout` or a file.
+pub fn access_log(text: &str) -> Result<AccessLog, std::convert::Infallible> {
     Ok(match text {
         "stdout" => AccessLog::Stdout,
         path => AccessLog::File(path.into()),

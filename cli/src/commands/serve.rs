@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meseta_config::{ListenAddress, LogFormat};
-use meseta_ext_proc::ServeOptions;
+use meseta_config::{AccessLog, AdminAddress, ListenAddress, LogFormat, RenderOptions};
+use meseta_ext_proc::{LoadError, Loaded, ReloadOptions, ServeOptions, XdsOptions};
 
 use crate::failure::Failure;
 use crate::source::Source;
@@ -30,6 +30,23 @@ pub struct Serve {
     /// Format of the log: `json` or `text`
     #[arg(long, value_name = "FORMAT")]
     log: Option<LogFormat>,
+    /// Directory to write Envoy's listeners and clusters to, as `meseta render envoy --xds` has it
+    ///
+    /// With it, a changed configuration reaches Envoy as well, without losing an exchange.
+    #[arg(long, value_name = "DIR", requires_all = ["envoy_admin", "filter"])]
+    xds: Option<PathBuf>,
+    /// Envoy's admin interface: asked whether Envoy has taken what was written
+    #[arg(long, value_name = "unix:PATH|tcp:ADDRESS:PORT", requires = "xds")]
+    envoy_admin: Option<AdminAddress>,
+    /// Where Envoy finds the filter (see `meseta render filter`)
+    #[arg(long, value_name = "PATH", requires = "xds")]
+    filter: Option<PathBuf>,
+    /// Where Envoy's access log goes: `stdout` or a file
+    #[arg(long, value_name = "PATH|stdout", requires = "xds", value_parser = super::render::access_log)]
+    access_log: Option<AccessLog>,
+    /// Keep the configuration that the server starts with, whatever happens to its files
+    #[arg(long)]
+    no_reload: bool,
     /// File to write the bound admin address to when the server takes exchanges
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -41,10 +58,26 @@ impl Serve {
         let source = Source::find(self.config.as_deref())?;
         // What the configuration says without being wrong goes to the log.
         source.print_warnings(terminal);
+        let reload = (!self.no_reload).then(|| follow(&source));
         let config = source.into_config();
         let server = &config.server;
+        let listen = self.listen.unwrap_or_else(|| server.listen.clone());
+        let xds = match (self.xds, self.envoy_admin, self.filter) {
+            (Some(directory), Some(admin), Some(filter)) => Some(XdsOptions {
+                directory,
+                render: RenderOptions {
+                    server: listen.clone(),
+                    filter,
+                    admin,
+                    access_log: self.access_log.unwrap_or(AccessLog::Stdout),
+                },
+            }),
+            _ => None,
+        };
         let options = ServeOptions {
-            listen: self.listen.unwrap_or_else(|| server.listen.clone()),
+            listen,
+            xds,
+            reload,
             admin: self.admin.unwrap_or(server.admin),
             drain_timeout: self.drain_timeout.unwrap_or(server.drain_timeout),
             log: self.log.unwrap_or(server.log),
@@ -57,6 +90,24 @@ impl Serve {
             .context("cannot start the runtime")?;
         let served = runtime.block_on(meseta_ext_proc::serve(options));
         served.map_err(|error| Failure::run(chain(&error)).into())
+    }
+}
+
+/// How the configuration is followed: all that it was made from is read again, as at the start.
+fn follow(source: &Source) -> ReloadOptions {
+    let path = source.path().to_owned();
+    let load = move || match Source::read(&path) {
+        Ok(source) => Ok(Loaded {
+            files: source.files(),
+            config: source.into_config(),
+        }),
+        Err(error) => Err(LoadError {
+            problems: crate::failure::in_full(&error),
+        }),
+    };
+    ReloadOptions {
+        files: source.files(),
+        load: Box::new(load),
     }
 }
 

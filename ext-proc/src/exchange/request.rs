@@ -91,9 +91,7 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
     outcome.span = ExchangeSpan::start(&head);
 
     let fallback = Client::of_unknown(&head);
-    let verdict = context.listener().map_or(Verdict::NotABrowser, |listener| {
-        cors::judge(&listener.cors, head.origin.as_deref())
-    });
+    let verdict = cors::judge(&context.listener.cors, head.origin.as_deref());
     if head.method == "OPTIONS" {
         preflight(context, &head, &fallback, verdict);
         return None;

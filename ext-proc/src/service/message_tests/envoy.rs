@@ -56,7 +56,7 @@ pub(super) fn shared() -> Arc<Shared> {
     })
     .unwrap();
     Arc::new(Shared {
-        config: ArcSwap::from_pointee(config),
+        generation: ArcSwap::from_pointee(Generation::first(config)),
         metrics: Arc::new(Metrics::new()),
         dropped_lines: None,
         running: TaskTracker::new(),
