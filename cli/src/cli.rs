@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{down, launch, render, serve, status, supervise, up, validate, version};
+use crate::commands::{
+    down, launch, reference, render, serve, status, supervise, up, validate, version,
+};
 
 /// An AI-native data plane for stock Envoy.
 #[derive(Debug, Parser)]
@@ -26,10 +28,13 @@ pub enum Command {
     Status(status::Status),
     /// Check a configuration without running it
     Validate(validate::Validate),
-    /// Print what other programs need: Envoy's configuration, the filter
+    /// Print what other programs need: Envoy's configuration, the filter, the schema
     Render(render::Render),
     /// Print the version and what this build carries
     Version(version::Version),
+    /// Print a page of the reference (for `cargo xtask gen`)
+    #[command(hide = true)]
+    Reference(reference::Reference),
     /// Watch the server and Envoy (started by `up`)
     #[command(hide = true)]
     Supervise(supervise::Supervise),

@@ -2,6 +2,7 @@
 
 pub mod down;
 pub mod launch;
+pub mod reference;
 pub mod render;
 pub mod serve;
 pub mod status;

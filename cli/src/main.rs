@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Validate(command) => command.run(&terminal),
         Command::Render(command) => command.run(&terminal),
         Command::Version(command) => command.run(&terminal),
+        Command::Reference(command) => command.run(&terminal),
         Command::Supervise(command) => command.run(&terminal),
         Command::Launch(command) => command.run(),
     };

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod gen;
 mod wasm;
+mod workspace;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The workspace's own commands")]
@@ -18,12 +20,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write the pages of docs/reference that follow from code
+    Gen(gen::Options),
     /// Build the filter for wasm32-wasip1, unless it is built already
     Wasm(wasm::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Gen(options) => gen::run(&options),
         Command::Wasm(options) => wasm::run(&options),
     };
     match result {

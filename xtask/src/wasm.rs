@@ -3,12 +3,14 @@
 //! The result is `meseta_meter.wasm` with a `meseta_meter.hash` beside it: the fingerprint of all
 //! that went in and the digest of what came out. While both still hold, nothing is built.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 use anyhow::{bail, ensure, Context, Result};
 use sha2::{Digest, Sha256};
+
+use crate::workspace::{replace, workspace};
 
 mod fingerprint;
 mod toolchain;
@@ -182,29 +184,6 @@ fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file by rename, so that a reader sees the old one or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The workspace's folder: where cargo says this package is, else where it was compiled.
-fn workspace() -> Result<PathBuf> {
-    let package = env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let workspace = package.parent().context("this package has no workspace")?;
-    ensure!(
-        workspace.join("Cargo.lock").is_file(),
-        "no workspace at {}: run this as `cargo xtask`",
-        workspace.display()
-    );
-    Ok(workspace.to_owned())
-}
-
 /// SHA-256 in hexadecimal.
 fn digest(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
@@ -234,15 +213,5 @@ mod tests {
 
         replace(&filter, b"\0as").unwrap();
         assert!(!is_current(&filter, &record, "f1"), "a damaged file");
-    }
-
-    #[test]
-    fn replacing_a_file_leaves_nothing_else_behind() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(FILTER);
-        replace(&path, b"one").unwrap();
-        replace(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

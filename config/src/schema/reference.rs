@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::json::quoted;
 use super::walk::{sections, Section};
-use super::{Absence, Key, Kind, Origin, Status};
+use super::{Absence, Key, Kind, Object, Origin, Status};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -12,7 +12,9 @@ const INTRODUCTION: &str = "\
 `meseta.yaml`, key by key. A file of Plano's (`plano_config.yaml`, `arch_config.yaml`) is read as it
 is. Every problem of a file is told at once, with its place; a key that is unknown is a problem too.
 `meseta validate` checks a file without running it, and `meseta render schema` prints the same
-language as a JSON Schema, for editors.
+language as a JSON Schema, for editors: with it in a file, the line
+`# yaml-language-server: $schema=meseta.schema.json` at the top of `meseta.yaml` gives completion and
+marks mistakes.
 
 - A key whose value is `null` counts as absent.
 - A **duration** is a number and `ms`, `s`, `m` or `h`. A **size** is a number and `B`, `KiB`, `MiB`,
@@ -36,11 +38,7 @@ pub fn reference() -> String {
 
 fn write_section(section: &Section, text: &mut String) {
     let path = section.path();
-    let heading = if path.is_empty() {
-        "Top level".to_owned()
-    } else {
-        format!("`{path}`")
-    };
+    let heading = heading(section.object.title, &path);
     text.push_str(&format!("\n## {heading}\n\n{}\n", section.object.about));
     if section.is_inert {
         text.push_str("\nNot yet active.\n");
@@ -48,6 +46,37 @@ fn write_section(section: &Section, text: &mut String) {
     for key in section.object.keys {
         write_key(section, key, text);
     }
+}
+
+/// `Listener: listeners[]`.
+fn heading(title: &str, path: &str) -> String {
+    let mut letters = title.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let title: String = first.into_iter().chain(letters).collect();
+    if path.is_empty() {
+        title
+    } else {
+        format!("{title}: `{path}`")
+    }
+}
+
+/// Where a heading is, as Markdown's readers name it.
+pub(super) fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        '-' | '_' => Some(c),
+        c => c.is_alphanumeric().then(|| c.to_ascii_lowercase()),
+    });
+    kept.collect()
+}
+
+/// A link to where an object is described.
+fn link(object: &Object) -> String {
+    let sections = sections();
+    let section = sections.iter().find(|s| s.object.title == object.title);
+    let path = section.map(Section::path).unwrap_or_default();
+    let heading = heading(object.title, &path);
+    format!("[{}](#{})", object.title, anchor(&heading))
 }
 
 fn write_key(section: &Section, key: &Key, text: &mut String) {
@@ -130,7 +159,7 @@ fn described(kind: Kind) -> String {
             let value = described(named.value);
             return format!("map of {} to: {value}", named.name);
         }
-        Kind::Object(object) => return format!("map ({})", object.title),
+        Kind::Object(object) => return link(object),
         Kind::Either(kinds) => {
             let kinds: Vec<_> = kinds.iter().map(|kind| described(*kind)).collect();
             return kinds.join("; or ");

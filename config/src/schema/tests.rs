@@ -163,6 +163,21 @@ fn names_are_unique_and_texts_are_sentences() {
 }
 
 #[test]
+fn every_link_of_the_reference_leads_to_one_heading() {
+    let text = reference();
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    let headings = headings.map(|line| line.trim_start_matches(['#', ' ']));
+    let anchors: Vec<_> = headings.map(super::reference::anchor).collect();
+    let links = text.split("](#").skip(1);
+    let links: Vec<_> = links.filter_map(|rest| rest.split(')').next()).collect();
+    assert!(links.len() > 30, "{links:?}");
+    for link in links {
+        let leads_to = anchors.iter().filter(|anchor| *anchor == link);
+        assert_eq!(leads_to.count(), 1, "{link}");
+    }
+}
+
+#[test]
 fn the_reference_has_every_key_with_its_example() {
     let text = reference();
     for (section, key, _) in examples() {
