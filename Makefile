@@ -2,7 +2,7 @@
 # A target's line after ## is its help text.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build wasm test lint fmt demo up down bench-floor image-test
+.PHONY: help setup build wasm gen test lint fmt demo up down bench-floor image-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ build: wasm ## Build the release binary with the filter in it
 
 wasm: ## Build the filter, unless it is up to date
 	cargo xtask wasm
+
+gen: ## Write the pages of docs/reference that follow from code
+	cargo xtask gen
 
 test: ## Run every check: lints, unit and property tests, end to end
 	@scripts/test.sh

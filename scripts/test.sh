@@ -103,6 +103,7 @@ phase "clippy, filter" cargo xtask wasm --check
 if [[ ${1:-all} == all ]]; then
     phase "unit and property tests" unit_tests
     phase "binary" build_binary
+    phase "reference" cargo xtask gen --check
     phase "end to end" end_to_end
 fi
 
