@@ -6,7 +6,7 @@ use super::{Key, Kind, Named, Object};
 pub(crate) const PROVIDER: Object = Object::new(
     "model provider",
     "A model, or with `provider/*` every model of a provider. Entries that agree in everything \
-     but the model share one connection pool and one key.",
+     but the model are one provider.",
     &[
         Key::shared(
             "name",

@@ -67,7 +67,7 @@ pub(crate) const LISTENER: Object = Object::new(
 /// `cors` of a listener.
 pub(crate) const CORS: Object = Object::new(
     "cors",
-    "Pages of other origins are turned away before anything of their request is read.",
+    "A request of a page with another origin is answered with status 403 and goes nowhere.",
     &[Key::ours(
         "allow_origins",
         Kind::Origins,
@@ -191,7 +191,8 @@ pub(crate) const SERVER: Object = Object::new(
         Key::ours(
             "max_event_bytes",
             Kind::Size,
-            "The largest single event of a streamed answer that is still read for its usage.",
+            "The largest single event of a streamed answer that is held in memory; a larger one passes \
+             in pieces.",
         )
         .default("16MiB")
         .example("max_event_bytes: 16MiB"),
@@ -232,7 +233,7 @@ pub(crate) const TRACING: Object = Object::new(
             "The gRPC endpoint of an OpenTelemetry collector. `$NAME` and `${NAME}` refer to the \
              environment.",
         )
-        .otherwise("the variable `OTEL_TRACING_GRPC_ENDPOINT`; no spans when that is not set")
+        .otherwise("the variable `OTEL_TRACING_GRPC_ENDPOINT`, when `tracing` is there")
         .example("otlp_endpoint: http://localhost:4317"),
         Key::shared(
             "opentracing_grpc_endpoint",

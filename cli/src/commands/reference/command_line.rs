@@ -16,7 +16,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "OTEL_TRACING_GRPC_ENDPOINT",
-        "Where spans go, when `tracing.otlp_endpoint` is not there.",
+        "Where spans go, when the configuration has `tracing` without `otlp_endpoint`.",
     ),
     (
         "CHATGPT_ACCOUNT_ID",
