@@ -179,7 +179,7 @@ impl Reloader {
             // A file system may take its time.
             let looked = tokio::task::spawn_blocking(move || {
                 let due = watched.has_changed() || asked;
-                let loaded = due.then(|| load());
+                let loaded = due.then(&load);
                 if let Some(Ok(loaded)) = &loaded {
                     watched.follow(loaded.files.clone());
                 }
