@@ -103,6 +103,15 @@ impl Source {
         self.config
     }
 
+    /// Whether the certificates of the listeners can be read, for an Envoy that runs here as this user: it would only
+    /// say so in its log.
+    pub fn check_certificates(&self) -> Result<()> {
+        match unreadable(&self.config).as_slice() {
+            [] => Ok(()),
+            found => Err(Failure::usage(found.join("\n")).into()),
+        }
+    }
+
     /// Prints what was wrong with the `.env` files.
     pub fn print_warnings(&self, terminal: &Terminal) {
         for warning in self.environment.warnings() {
@@ -114,6 +123,13 @@ impl Source {
     pub fn print_notices(&self, terminal: &Terminal) {
         self.print_warnings(terminal);
         terminal.notices(&self.config.notices);
+    }
+
+    /// Prints which certificates of listeners are not here; Envoy may run elsewhere, where they are.
+    pub fn print_unreadable(&self, terminal: &Terminal) {
+        for text in unreadable(&self.config) {
+            terminal.warning(&text);
+        }
     }
 }
 
@@ -160,6 +176,27 @@ fn key_file(path: &Path) -> io::Result<String> {
     Ok(content)
 }
 
+/// The certificates and keys of listeners that cannot be read.
+fn unreadable(config: &Config) -> Vec<String> {
+    let files = config.listeners.iter().flat_map(|listener| {
+        let files = listener.tls.iter().flat_map(|tls| tls.files());
+        files.map(|(key, path)| (&listener.name, key, path))
+    });
+    files
+        .filter_map(|(name, key, path)| {
+            let error = match std::fs::metadata(path) {
+                Ok(metadata) if !metadata.is_file() => "is not a regular file".to_owned(),
+                Ok(_) => File::open(path).err()?.to_string(),
+                Err(error) => error.to_string(),
+            };
+            let path = path.display();
+            Some(format!(
+                "listener `{name}`: `tls.{key}` cannot be read: {path}: {error}"
+            ))
+        })
+        .collect()
+}
+
 fn no_file() -> Failure {
     Failure::usage(format!(
         "no configuration file here: looked for {}",
@@ -170,4 +207,70 @@ fn no_file() -> Failure {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn loaded(path: &Path, text: &str) -> Source {
+        std::fs::write(path, text).unwrap();
+        Source::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_read_from_the_file_beside_the_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("key");
+        std::fs::write(&key, "sk-1\n").unwrap();
+        let text = "model_providers: [{model: openai/x, access_key_file: key}]";
+        let source = loaded(&directory.path().join("meseta.yaml"), text);
+        let provider = &source.config().providers[0];
+        let credential = provider.credential.as_ref().map(|secret| secret.expose());
+        assert_eq!(credential, Some("sk-1"));
+        assert!(source.files().contains(&key));
+    }
+
+    #[test]
+    fn a_key_is_read_from_a_regular_file_of_a_keys_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let kind = |path: &Path| key_file(path).map(|_| ()).unwrap_err().kind();
+        assert_eq!(kind(directory.path()), ErrorKind::InvalidInput);
+        assert_eq!(kind(Path::new("/dev/zero")), ErrorKind::InvalidInput);
+        let long = directory.path().join("long");
+        std::fs::write(&long, vec![b'k'; 1 << 20]).unwrap();
+        assert_eq!(kind(&long), ErrorKind::FileTooLarge);
+        let binary = directory.path().join("binary");
+        std::fs::write(&binary, [0xff]).unwrap();
+        assert_eq!(kind(&binary), ErrorKind::InvalidData);
+        assert_eq!(kind(&directory.path().join("none")), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("meseta.yaml");
+        let text = "listeners: [{name: front, tls: {certificate: own.crt, key: own.key}}]\n\
+                    model_providers: [{model: ollama/x}]\n";
+        let source = loaded(&path, text);
+        let said = source.check_certificates().unwrap_err().to_string();
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(lines[0].contains("listener `front`: `tls.certificate`"));
+        assert!(lines[1].contains("own.key"));
+        for name in ["own.crt", "own.key"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        source.check_certificates().unwrap();
+        let locked = std::fs::Permissions::from_mode(0o0);
+        let key = directory.path().join("own.key");
+        std::fs::set_permissions(&key, locked).unwrap();
+        // Nothing is closed to root.
+        if File::open(&key).is_err() {
+            source.check_certificates().unwrap_err();
+        }
+    }
 }

@@ -24,6 +24,7 @@ use std::time::Duration;
 use crate::address::{AdminAddress, ListenAddress};
 use crate::config::{Config, Listener};
 
+pub use cluster::SERVER as SERVER_CLUSTER;
 use tls::Secrets;
 pub use xds::{
     discovery_response, dynamic_bootstrap, resources, Resource, Resources, SecretFile,

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
+use meseta_config::render::SERVER_CLUSTER;
 use meseta_config::AdminAddress;
 use serde::Deserialize;
 
@@ -101,6 +103,21 @@ impl Admin {
     /// The names of the clusters that take requests.
     pub async fn clusters(&self) -> Result<BTreeSet<String>> {
         parse_clusters(&self.call(Method::GET, "/clusters?format=json").await?)
+    }
+
+    /// Whether requests can reach the server: it is there, and healthy as far as Envoy knows.
+    pub async fn has_server(&self) -> Result<bool> {
+        let name = format!("cluster.{SERVER_CLUSTER}.membership_healthy");
+        let path = format!("/stats?filter=%5E{name}%24");
+        let body = self.call(Method::GET, &path).await?;
+        let text = String::from_utf8_lossy(&body);
+        let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+        Ok(lines.any(|(key, value)| key == name && value.trim() != "0"))
+    }
+
+    /// The files of the certificates and authorities that Envoy has in use.
+    pub async fn certificates(&self) -> Result<BTreeSet<PathBuf>> {
+        parse_certificates(&self.call(Method::GET, "/certs").await?)
     }
 
     /// Why Envoy refuses listeners: what it says of each that it does.
@@ -212,6 +229,30 @@ fn parse_clusters(body: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names.map(|cluster| cluster.name).collect())
 }
 
+fn parse_certificates(body: &[u8]) -> Result<BTreeSet<PathBuf>> {
+    #[derive(Deserialize)]
+    struct Contexts {
+        #[serde(default)]
+        certificates: Vec<Context>,
+    }
+    #[derive(Deserialize)]
+    struct Context {
+        #[serde(default)]
+        ca_cert: Vec<Certificate>,
+        #[serde(default)]
+        cert_chain: Vec<Certificate>,
+    }
+    #[derive(Deserialize)]
+    struct Certificate {
+        #[serde(default)]
+        path: PathBuf,
+    }
+    let contexts: Contexts = serde_json::from_slice(body)?;
+    let contexts = contexts.certificates.into_iter();
+    let all = contexts.flat_map(|context| context.ca_cert.into_iter().chain(context.cert_chain));
+    Ok(all.map(|certificate| certificate.path).collect())
+}
+
 fn parse_refusals(body: &[u8]) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Dump {
@@ -243,7 +284,17 @@ fn parse_refusals(body: &[u8]) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn certificates_in_use_are_known_by_their_files() {
+        let body = br#"{"certificates":[{"ca_cert":[{"path":"/etc/ssl/ca.crt"}],"cert_chain":[]},{"ca_cert":[],"cert_chain":[{"path":"/own.crt","serial_number":"1"}]}]}"#;
+        let paths: Vec<PathBuf> = parse_certificates(body).unwrap().into_iter().collect();
+        assert_eq!(paths, [Path::new("/etc/ssl/ca.crt"), Path::new("/own.crt")]);
+        assert!(parse_certificates(b"{}").unwrap().is_empty());
+    }
 
     #[test]
     fn the_state_of_files_is_read_from_statistics() {

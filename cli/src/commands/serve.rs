@@ -58,7 +58,11 @@ impl Serve {
         let source = Source::find(self.config.as_deref())?;
         // What the configuration says without being wrong goes to the log.
         source.print_warnings(terminal);
-        let reload = (!self.no_reload).then(|| follow(&source));
+        // Only an Envoy that takes its files from here runs here.
+        if self.xds.is_some() {
+            source.check_certificates()?;
+        }
+        let reload = (!self.no_reload).then(|| follow(&source, self.xds.is_some()));
         let config = source.into_config();
         let server = &config.server;
         let listen = self.listen.unwrap_or_else(|| server.listen.clone());
@@ -94,9 +98,16 @@ impl Serve {
 }
 
 /// How the configuration is followed: all that it was made from is read again, as at the start.
-fn follow(source: &Source) -> ReloadOptions {
+fn follow(source: &Source, has_envoy: bool) -> ReloadOptions {
     let path = source.path().to_owned();
-    let load = move || match Source::read(&path) {
+    let read = move || {
+        let source = Source::read(&path)?;
+        if has_envoy {
+            source.check_certificates()?;
+        }
+        anyhow::Ok(source)
+    };
+    let load = move || match read() {
         Ok(source) => Ok(Loaded {
             files: source.files(),
             config: source.into_config(),

@@ -62,6 +62,7 @@ impl Up {
             }
         };
         source.print_notices(terminal);
+        source.check_certificates()?;
         let wasm = filter::embedded().ok_or_else(Failure::no_filter)?;
         state.prepare()?;
         let Some(lock) = Lock::try_acquire(&state)? else {

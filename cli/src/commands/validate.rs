@@ -19,6 +19,7 @@ impl Validate {
     pub fn run(self, terminal: &Terminal) -> Result<()> {
         let source = Source::find(self.file.as_deref())?;
         source.print_notices(terminal);
+        source.print_unreadable(terminal);
         Ok(terminal.result("ok\n")?)
     }
 }

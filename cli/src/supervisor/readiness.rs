@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use hyper::{Method, StatusCode};
-use meseta_config::Config;
+use meseta_config::{Config, Listener, Tls};
 
 use crate::envoy::Admin;
-use meseta_ext_proc::plain_http::{self, Peer};
 use crate::instance::ListenerRecord;
+use meseta_ext_proc::plain_http::{self, Peer};
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(50);
@@ -51,19 +51,51 @@ async fn pass(config: &Config, admin: &Admin) -> Result<Vec<ListenerRecord>> {
         let found = bound.iter().find(|(bound, _)| bound == name);
         let (_, address) = found.with_context(|| format!("listener `{name}` is not bound"))?;
         let reachable = reachable(*address);
+        if let Some(tls) = &listener.tls {
+            secure(name, tls, admin).await?;
+            records.push(record(listener, "https", reachable, *address));
+            continue;
+        }
         let answer = plain_http::call(&Peer::Tcp(reachable), Method::GET, "/v1/models", LIMIT)
             .await
             .with_context(|| format!("listener `{name}`"))?;
         if answer.status != StatusCode::OK {
             bail!("listener `{name}` answers {}", answer.status);
         }
-        records.push(ListenerRecord {
-            name: name.clone(),
-            url: format!("http://{reachable}"),
-            bound: address.to_string(),
-        });
+        records.push(record(listener, "http", reachable, *address));
     }
     Ok(records)
+}
+
+fn record(
+    listener: &Listener,
+    scheme: &str,
+    reachable: SocketAddr,
+    bound: SocketAddr,
+) -> ListenerRecord {
+    ListenerRecord {
+        name: listener.name.clone(),
+        url: format!("{scheme}://{reachable}"),
+        bound: bound.to_string(),
+    }
+}
+
+/// A listener with TLS may want a certificate that only clients have, so Envoy is asked in place of the listener: it
+/// has the certificates in use, and reaches the server.
+async fn secure(name: &str, tls: &Tls, admin: &Admin) -> Result<()> {
+    let used = admin.certificates().await?;
+    for path in [Some(&tls.certificate), tls.client_ca.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if !used.contains(path) {
+            bail!("listener `{name}`: Envoy does not take {}", path.display());
+        }
+    }
+    if !admin.has_server().await? {
+        bail!("listener `{name}`: Envoy does not reach the server");
+    }
+    Ok(())
 }
 
 /// The address at which this machine reaches a listener that is bound to all of its addresses.

@@ -297,7 +297,11 @@ fn warn_if_public(node: &Node<'_>, listener: &Listener, findings: &mut Findings<
         path: format!("{}.address", node.path),
         value: node.value.get("address").unwrap_or(&Value::Null),
     };
-    if listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) {
+    if listener
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_ca.is_some())
+    {
         findings.warning(
             &address,
             format!(

@@ -10,7 +10,7 @@ use super::{seconds, socket_of, type_url, RenderOptions, CONNECTION_BUFFER, MOST
 use crate::address::ListenAddress;
 
 /// The server's cluster.
-pub(super) const SERVER: &str = "meseta_server";
+pub const SERVER: &str = "meseta_server";
 
 /// All clusters: the server's first, then the providers' in the order of the file.
 pub(super) fn all(config: &Config, options: &RenderOptions) -> Vec<Yaml> {
