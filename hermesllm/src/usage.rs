@@ -154,9 +154,9 @@ impl ReportedUsage {
     /// The figures in their one meaning.
     ///
     /// Three habits of providers are evened out. Without an input figure, input is the total less the output (Voyage's
-    /// embeddings). More cached tokens than input tokens cannot be a part of them, so they were counted apart (Grok on
-    /// Azure). A total beyond input + output holds generated tokens that the output figure leaves out: xAI's reasoning,
-    /// which is also reported by itself, and Gemini's thinking, which is not.
+    /// embeddings). More tokens read from and written to the cache than input tokens cannot be a part of them, so they
+    /// were counted apart (Grok on Azure). A total beyond input + output holds generated tokens that the output figure
+    /// leaves out: xAI's reasoning, which is also reported by itself, and Gemini's thinking, which is not.
     pub fn usage(&self, cache: CacheCount) -> Usage {
         let cached = self.cached.unwrap_or(0);
         let cache_write = self.cache_write.unwrap_or(0);
@@ -166,7 +166,7 @@ impl ReportedUsage {
         let total = self.total.unwrap_or(0);
         let mut input = self.input.unwrap_or(total.saturating_sub(output));
         let hidden = total.saturating_sub(input.saturating_add(output));
-        if cache == CacheCount::Apart || cached > input {
+        if cache == CacheCount::Apart || beside > input {
             input = input.saturating_add(beside);
         }
         if reasoning > output || (hidden > 0 && hidden == reasoning) {
@@ -255,6 +255,8 @@ mod tests {
     fn cached_tokens_beyond_the_input_were_counted_apart() {
         let json = r#"{"prompt_tokens":7,"completion_tokens":8,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":161}}"#;
         assert_eq!(usage(json), (168, 8, 161, 0, 0));
+        let written = r#"{"prompt_tokens":8,"prompt_tokens_details":{"cached_tokens":3,"cache_write_tokens":246}}"#;
+        assert_eq!(usage(written), (257, 0, 3, 246, 0));
     }
 
     #[test]
