@@ -59,7 +59,8 @@ pub(crate) struct RequestHead {
     pub(crate) request_id: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) tracestate: Option<String>,
-    /// The client's token: `authorization` without its scheme, else `x-api-key`.
+    /// The client's token: `authorization` without its scheme, else `x-api-key`, else the header of
+    /// another provider's clients.
     pub(crate) credential: Option<Credential>,
     /// Whether the client sent a header that only Anthropic's clients send.
     pub(crate) anthropic_client: bool,
@@ -76,7 +77,7 @@ impl RequestHead {
             end_of_stream: headers.end_of_stream,
             ..Self::default()
         };
-        let mut api_key = None;
+        let (mut api_key, mut others) = (None, None);
         for (key, value) in pairs(headers) {
             if let Some(private) = PRIVATE.iter().find(|name| **name == key) {
                 if !head.private.contains(private) {
@@ -103,12 +104,13 @@ impl RequestHead {
                     head.anthropic_client = true;
                     api_key = token(&value);
                 }
+                "api-key" | "x-goog-api-key" => others = token(&value),
                 "anthropic-version" => head.anthropic_client = true,
                 _ => {}
             }
         }
         if head.credential.is_none() {
-            head.credential = api_key;
+            head.credential = api_key.or(others);
         }
         head
     }
@@ -223,6 +225,16 @@ mod tests {
         assert!(head.anthropic_client);
         let printed = format!("{head:?}");
         assert!(!printed.contains("key-one") && !printed.contains("key-two"));
+    }
+
+    #[test]
+    fn each_header_of_a_key_is_a_credential() {
+        for name in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
+            let head = RequestHead::read(headers(&[(name, "key-one")]));
+            let credential = head.credential.as_ref().map(Credential::expose);
+            assert_eq!(credential, Some("key-one"), "{name}");
+            assert_eq!(head.private, [name]);
+        }
     }
 
     #[test]

@@ -9,16 +9,18 @@ use crate::config::Listener;
 
 /// Headers with which clients steer Plano's internals; they mean nothing to us and nothing to
 /// providers.
-const FOREIGN: [&str; 5] = [
+const FOREIGN: [&str; 6] = [
     "x-arch-llm-provider",
     "x-arch-llm-provider-hint",
     "x-arch-upstream",
     "x-arch-streaming-request",
     "x-arch-agent-listener-name",
+    "x-plano-prefix-hash",
 ];
 
-/// Headers of ours and of Envoy's, and what they tell of the client, that no provider may see.
-const HIDDEN: [&str; 8] = [
+/// Headers that no provider may see: of ours and of Envoy's, what they tell of the client, and what
+/// clients say to the proxy alone.
+const HIDDEN: [&str; 12] = [
     headers::CLUSTER,
     headers::MODEL,
     meseta_proto::LISTENER_KEY,
@@ -27,6 +29,10 @@ const HIDDEN: [&str; 8] = [
     "x-envoy-expected-rq-timeout-ms",
     "x-forwarded-for",
     "x-forwarded-proto",
+    "x-arch-ratelimit-selector",
+    "x-model-affinity",
+    "x-plano-cache",
+    "x-plano-max-switch-spend-pct",
 ];
 
 pub(super) fn listener(listener: &Listener, options: &RenderOptions, secrets: Secrets<'_>) -> Yaml {

@@ -11,6 +11,21 @@ use meseta_config::Provider;
 use crate::head::RequestHead;
 use crate::wire::HeaderEdits;
 
+/// Parameters of query strings in which clients of some APIs send their key.
+const PARAMETERS: [&str; 5] = ["key", "api_key", "api-key", "apikey", "access_token"];
+
+/// A client's query string without its keys: they are for us, if for anyone.
+pub(crate) fn query_without_keys(query: &str) -> String {
+    let is_key = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        PARAMETERS
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    };
+    let others: Vec<&str> = query.split('&').filter(|own| !is_key(own)).collect();
+    others.join("&")
+}
+
 /// Puts the credential for this provider on the request.
 ///
 /// Returns what has to be added to the query string, for providers that take the key there.
@@ -70,6 +85,20 @@ fn percent_encoded(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_string_loses_its_keys_and_nothing_else() {
+        for (query, left) in [
+            ("key=sk-1", ""),
+            ("beta=true&key=sk-1&x=%20", "beta=true&x=%20"),
+            ("API_KEY=a&access_token=b&api-key=c&apikey", ""),
+            ("keys=1&monkey=2&a=key=3", "keys=1&monkey=2&a=key=3"),
+            ("", ""),
+            ("a&&b", "a&&b"),
+        ] {
+            assert_eq!(query_without_keys(query), left, "{query}");
+        }
+    }
 
     #[test]
     fn a_key_in_a_query_string_cannot_add_parameters() {

@@ -278,7 +278,7 @@ fn decide(
     Ok(forwarded)
 }
 
-/// The path at the provider, with the client's query string and, where the provider wants it
+/// The path at the provider, with the client's query string less its keys and, where the provider wants it
 /// there, the key.
 fn upstream_path(
     target: &Target<'_>,
@@ -287,10 +287,16 @@ fn upstream_path(
     edits: &mut HeaderEdits,
 ) -> Result<String, ApiError> {
     let provider = target.provider;
-    let query = head.path.split_once('?').map(|(_, query)| query);
+    let query = head.path.split_once('?');
+    let query = query.map(|(_, query)| credentials::query_without_keys(query));
     let mut path = provider
         .entry()
-        .path(client.endpoint, &provider.path_prefix, &target.model, query)
+        .path(
+            client.endpoint,
+            &provider.path_prefix,
+            &target.model,
+            query.as_deref(),
+        )
         .ok_or_else(|| {
             ApiError::new(
                 ErrorCode::UnsupportedApi,
