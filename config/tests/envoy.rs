@@ -6,6 +6,8 @@
 
 #[path = "support/files.rs"]
 mod files;
+#[path = "support/markdown.rs"]
+mod markdown;
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
@@ -313,6 +315,56 @@ fn envoy_takes_certificates_as_secrets_from_files() {
         .filter(|(key, count)| key.contains("sds.") && *count > 0);
     assert_eq!(taken.count(), 3, "{stats}");
     envoy.address("front");
+}
+
+#[test]
+fn every_example_of_the_documentation_is_accepted() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    for path in markdown::files("docs/examples", "yaml") {
+        let name = markdown::shown(&path);
+        let config = read(&name, &std::fs::read_to_string(&path).unwrap());
+        tools.validate(&name, &bootstrap(&config, &tools.options()));
+    }
+}
+
+#[test]
+fn the_guide_for_an_envoy_of_ones_own_leads_to_a_configuration_that_is_accepted() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let root = markdown::root();
+    let (blocks, _) = markdown::split(&root.join("docs/guide/existing-envoy.md"));
+    let mut blocks = blocks
+        .iter()
+        .filter(|block| block.fence == ["yaml", "envoy"])
+        .map(|block| {
+            let read = serde_yaml::from_str::<Value>(&block.text);
+            read.unwrap_or_else(|error| panic!("{}: {error}", block.place))
+        });
+    let (mut own, route) = (blocks.next().unwrap(), blocks.next().unwrap());
+    assert!(
+        blocks.next().is_none(),
+        "the guide shows more than is tested"
+    );
+
+    let example = root.join("docs/examples/beside-an-envoy.yaml");
+    let config = read("example", &std::fs::read_to_string(example).unwrap());
+    let snippet: Value = serde_yaml::from_str(&snippet(&config, &tools.options())).unwrap();
+    let resources = &mut own["static_resources"];
+    let filter = &mut resources["listeners"][0]["filter_chains"][0]["filters"][0];
+    let manager = filter["typed_config"].as_mapping_mut().unwrap();
+    for (key, value) in snippet["http_connection_managers"][0].as_mapping().unwrap() {
+        manager.insert(key.clone(), value.clone());
+    }
+    let hosts = &mut manager["route_config"]["virtual_hosts"];
+    let routes = hosts[0]["routes"].as_sequence_mut().unwrap();
+    routes.insert(0, route);
+    let clusters = resources["clusters"].as_sequence_mut().unwrap();
+    clusters.extend(snippet["clusters"].as_sequence().unwrap().iter().cloned());
+    clusters.push(serde_yaml::from_str("{name: app, type: STATIC}").unwrap());
+    tools.validate("guide", &serde_json::to_string(&own).unwrap());
 }
 
 #[test]
