@@ -25,6 +25,7 @@ use crate::address::{AdminAddress, ListenAddress};
 use crate::config::{Config, Listener};
 
 pub use cluster::SERVER as SERVER_CLUSTER;
+pub use tls::secret_names;
 use tls::Secrets;
 pub use xds::{
     discovery_response, dynamic_bootstrap, resources, Resource, Resources, SecretFile,

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -115,9 +114,11 @@ impl Admin {
         Ok(lines.any(|(key, value)| key == name && value.trim() != "0"))
     }
 
-    /// The files of the certificates and authorities that Envoy has in use.
-    pub async fn certificates(&self) -> Result<BTreeSet<PathBuf>> {
-        parse_certificates(&self.call(Method::GET, "/certs").await?)
+    /// The names of the secrets (certificates and authorities) that Envoy has taken from files.
+    pub async fn secrets(&self) -> Result<BTreeSet<String>> {
+        let path = "/stats?filter=%5Esds%5C..*update_success%24";
+        let body = self.call(Method::GET, path).await?;
+        Ok(parse_secrets(&String::from_utf8_lossy(&body)))
     }
 
     /// Why Envoy refuses listeners: what it says of each that it does.
@@ -229,28 +230,13 @@ fn parse_clusters(body: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names.map(|cluster| cluster.name).collect())
 }
 
-fn parse_certificates(body: &[u8]) -> Result<BTreeSet<PathBuf>> {
-    #[derive(Deserialize)]
-    struct Contexts {
-        #[serde(default)]
-        certificates: Vec<Context>,
-    }
-    #[derive(Deserialize)]
-    struct Context {
-        #[serde(default)]
-        ca_cert: Vec<Certificate>,
-        #[serde(default)]
-        cert_chain: Vec<Certificate>,
-    }
-    #[derive(Deserialize)]
-    struct Certificate {
-        #[serde(default)]
-        path: PathBuf,
-    }
-    let contexts: Contexts = serde_json::from_slice(body)?;
-    let contexts = contexts.certificates.into_iter();
-    let all = contexts.flat_map(|context| context.ca_cert.into_iter().chain(context.cert_chain));
-    Ok(all.map(|certificate| certificate.path).collect())
+fn parse_secrets(text: &str) -> BTreeSet<String> {
+    let taken = text.lines().filter_map(|line| {
+        let (key, count) = line.rsplit_once(": ")?;
+        let name = key.strip_prefix("sds.")?.strip_suffix(".update_success")?;
+        (count.trim() != "0").then(|| name.to_owned())
+    });
+    taken.collect()
 }
 
 fn parse_refusals(body: &[u8]) -> Result<Vec<String>> {
@@ -284,16 +270,15 @@ fn parse_refusals(body: &[u8]) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
-    fn certificates_in_use_are_known_by_their_files() {
-        let body = br#"{"certificates":[{"ca_cert":[{"path":"/etc/ssl/ca.crt"}],"cert_chain":[]},{"ca_cert":[],"cert_chain":[{"path":"/own.crt","serial_number":"1"}]}]}"#;
-        let paths: Vec<PathBuf> = parse_certificates(body).unwrap().into_iter().collect();
-        assert_eq!(paths, [Path::new("/etc/ssl/ca.crt"), Path::new("/own.crt")]);
-        assert!(parse_certificates(b"{}").unwrap().is_empty());
+    fn secrets_that_were_taken_are_read_from_statistics() {
+        let text = "sds.my front/1.5/certificate.update_success: 2\n\
+                    sds.my front/1.5/client_ca.update_success: 0\n\
+                    cluster_manager.cds.update_success: 1\n";
+        let taken: Vec<String> = parse_secrets(text).into_iter().collect();
+        assert_eq!(taken, ["my front/1.5/certificate"]);
     }
 
     #[test]

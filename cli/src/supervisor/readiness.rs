@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use hyper::{Method, StatusCode};
-use meseta_config::{Config, Listener, Tls};
+use meseta_config::render::secret_names;
+use meseta_config::{Config, Listener};
 
 use crate::envoy::Admin;
 use crate::instance::ListenerRecord;
@@ -51,8 +52,8 @@ async fn pass(config: &Config, admin: &Admin) -> Result<Vec<ListenerRecord>> {
         let found = bound.iter().find(|(bound, _)| bound == name);
         let (_, address) = found.with_context(|| format!("listener `{name}` is not bound"))?;
         let reachable = reachable(*address);
-        if let Some(tls) = &listener.tls {
-            secure(name, tls, admin).await?;
+        if listener.tls.is_some() {
+            secure(listener, admin).await?;
             records.push(record(listener, "https", reachable, *address));
             continue;
         }
@@ -81,16 +82,13 @@ fn record(
 }
 
 /// A listener with TLS may want a certificate that only clients have, so Envoy is asked in place of the listener: it
-/// has the certificates in use, and reaches the server.
-async fn secure(name: &str, tls: &Tls, admin: &Admin) -> Result<()> {
-    let used = admin.certificates().await?;
-    for path in [Some(&tls.certificate), tls.client_ca.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if !used.contains(path) {
-            bail!("listener `{name}`: Envoy does not take {}", path.display());
-        }
+/// has taken the certificates, and reaches the server.
+async fn secure(listener: &Listener, admin: &Admin) -> Result<()> {
+    let name = &listener.name;
+    let taken = admin.secrets().await?;
+    let own = secret_names(listener);
+    if let Some(secret) = own.iter().find(|own| !taken.contains(*own)) {
+        bail!("Envoy has not taken `{secret}`: is it PEM, and the key that of the certificate?");
     }
     if !admin.has_server().await? {
         bail!("listener `{name}`: Envoy does not reach the server");

@@ -113,6 +113,18 @@ fn from_file(listener: &Listener, kind: &str, directory: &Path) -> Yaml {
     ])
 }
 
+/// The names of a listener's secrets, as Envoy knows them from the files of xDS.
+pub fn secret_names(listener: &Listener) -> Vec<String> {
+    let Some(tls) = &listener.tls else {
+        return Vec::new();
+    };
+    let mut names = vec![name(listener, CERTIFICATE)];
+    if tls.client_ca.is_some() {
+        names.push(name(listener, CLIENT_CA));
+    }
+    names
+}
+
 /// The files of a listener's secrets: the name of each, and a discovery response with that one
 /// secret. Their names and the listener that refers to them stay the same when the certificates do
 /// not, so that a renewal never drains a listener.
@@ -249,7 +261,7 @@ mod tests {
         ];
         let files = secrets(&listener);
         assert_eq!(files.len(), references.len());
-        let mut watched = Vec::new();
+        let (mut watched, mut names) = (Vec::new(), Vec::new());
         for ((file, response), reference) in files.iter().zip(references) {
             let path = &reference["sds_config"]["path_config_source"]["path"];
             assert_eq!(*path, format!("/run/xds/{file}"));
@@ -257,12 +269,14 @@ mod tests {
             let resources = response["resources"].as_sequence().unwrap();
             assert_eq!(resources.len(), 1, "Envoy takes one secret from a file");
             assert_eq!(resources[0]["name"], reference["name"]);
+            names.push(resources[0]["name"].as_str().unwrap().to_owned());
             for kind in ["tls_certificate", "validation_context"] {
                 let directory = &resources[0][kind]["watched_directory"]["path"];
                 watched.extend(directory.as_str().map(str::to_owned));
             }
         }
         assert_eq!(watched, ["/certs", "/certs"]);
+        assert_eq!(names, secret_names(&listener));
         let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,
