@@ -41,7 +41,8 @@ fn row(entry: &CatalogueEntry) -> String {
     let key = match (variables.is_empty(), entry.key_required) {
         (false, true) => variables.join(", "),
         (false, false) => format!("{} (optional)", variables.join(", ")),
-        (true, true) => "the client's own, or `access_key`".to_owned(),
+        (true, true) if entry.base_url.is_some() => "the client's own, or `access_key`".to_owned(),
+        (true, true) => "`access_key` or `access_key_file`".to_owned(),
         (true, false) => "none needed".to_owned(),
     };
     let apis: Vec<_> = entry.endpoints().map(Endpoint::as_str).collect();
@@ -82,6 +83,8 @@ fn sent_as(entry: &CatalogueEntry) -> String {
 
 fn notes(entry: &CatalogueEntry) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(entry.key_note.map(|note| format!("of the key: {note}")));
+    notes.extend(entry.key_lifetime.map(|time| format!("a key lasts {time}")));
     for (name, value) in &entry.headers {
         notes.push(format!("sends `{name}: {value}`"));
     }
