@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    down, launch, reference, render, serve, status, supervise, up, validate, version,
+    down, launch, logs, reference, render, serve, status, supervise, up, validate, version,
 };
 
 /// An AI-native data plane for stock Envoy.
@@ -26,6 +26,8 @@ pub enum Command {
     Down(down::Down),
     /// Say what runs and where it listens
     Status(status::Status),
+    /// Show what the server, Envoy and their supervisor have logged
+    Logs(logs::Logs),
     /// Check a configuration without running it
     Validate(validate::Validate),
     /// Print what other programs need: Envoy's configuration, the filter, the schema

@@ -2,6 +2,7 @@
 
 pub mod down;
 pub mod launch;
+pub mod logs;
 pub mod reference;
 pub mod render;
 pub mod serve;

@@ -86,14 +86,6 @@ impl Environment {
         }
     }
 
-    /// What the files add to the process environment: for a child that must see the same variables.
-    pub fn additions(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files
-            .iter()
-            .filter(|(name, _)| (self.process)(name).is_none())
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
     /// Every name that was asked for or that a file defines: what a process that needs no secret is started without.
     pub fn names(&self) -> BTreeSet<String> {
         let mut names = self.asked.borrow().clone();
@@ -150,8 +142,6 @@ mod tests {
         assert_eq!(read("C").unwrap(), "second");
         assert_eq!(read("E").unwrap(), "");
         assert_eq!(read("D"), None);
-        let added: Vec<_> = environment.additions().collect();
-        assert_eq!(added, [("B", "later"), ("C", "second")]);
         let names: Vec<_> = environment.names().into_iter().collect();
         assert_eq!(names, ["A", "B", "C", "D", "E"]);
     }

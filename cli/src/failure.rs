@@ -1,7 +1,7 @@
 //! How a command ends badly: what is said, what the user can do, and the exit code.
 //!
 //! Owns the exit codes: 1 for what went wrong while running, 2 for what the user wrote (arguments, configuration),
-//! 3 for `status` when nothing runs. Must never carry a secret.
+//! 3 for `status` when nothing runs and for `logs` when there are none. Must never carry a secret.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ pub const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done; for `status`: an instance serves"),
     (1, "something went wrong while running"),
     (2, "the arguments or the configuration are wrong"),
-    (3, "for `status`: nothing runs"),
+    (3, "for `status`: nothing runs; for `logs`: there are none"),
 ];
 
 /// A failure with an exit code and, where the user can act, a hint.
@@ -38,7 +38,7 @@ impl Failure {
         Self::new(2, message)
     }
 
-    /// `status` found nothing running: exit code 3, as service managers have it.
+    /// Nothing runs that could be asked, or nothing was logged: exit code 3, as service managers have it.
     pub fn not_running(message: impl Into<String>) -> Self {
         Self::new(3, message)
     }

@@ -17,7 +17,7 @@ mod record;
 
 pub use identity::ProcessIdentity;
 pub use lock::Lock;
-pub use record::{ListenerRecord, Phase, Record};
+pub use record::{reachable, ListenerRecord, Phase, Record};
 
 /// A Unix socket's path must fit `sun_path` with its closing zero.
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -65,7 +65,10 @@ impl StateDir {
             .mode(0o700)
             .create(self.logs())
             .and_then(|()| std::fs::create_dir_all(self.xds()))
-            .with_context(|| format!("cannot create `{}`", self.root.display()))?;
+            .map_err(|error| {
+                Failure::run(format!("cannot create `{}`: {error}", self.root.display()))
+                    .hint("pass --state-dir DIR, a directory that you may write")
+            })?;
         let metadata = std::fs::metadata(&self.root)
             .with_context(|| format!("cannot read `{}`", self.root.display()))?;
         let user = rustix::process::geteuid().as_raw();

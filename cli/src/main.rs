@@ -11,6 +11,7 @@ mod failure;
 #[cfg_attr(test, allow(clippy::print_stderr, reason = "a skipped test is seen"))]
 mod filter;
 mod instance;
+mod running;
 mod source;
 mod summary;
 mod supervisor;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Up(command) => command.run(&terminal),
         Command::Down(command) => command.run(&terminal),
         Command::Status(command) => command.run(&terminal),
+        Command::Logs(command) => command.run(&terminal),
         Command::Validate(command) => command.run(&terminal),
         Command::Render(command) => command.run(&terminal),
         Command::Version(command) => command.run(&terminal),

@@ -77,6 +77,11 @@ impl Provider {
         self.entry
     }
 
+    /// Whether it cannot be called: it wants a key and has none.
+    pub fn lacks_key(&self) -> bool {
+        self.key_required && self.credential.is_none() && !self.passthrough_auth
+    }
+
     /// Whether two entries of the file may share one provider.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         self.name == other.name

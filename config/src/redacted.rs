@@ -94,6 +94,7 @@ fn provider(provider: &Provider) -> Value {
         "credential": provider.credential.as_ref().map(|_| REDACTED),
         "key_variable": provider.key_variable,
         "key_file": provider.key_file.as_deref().map(path),
+        "lacks_key": provider.lacks_key(),
         "passthrough_auth": provider.passthrough_auth,
         "headers": headers,
     })

@@ -5,16 +5,18 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
+use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::failure::Failure;
 use crate::instance::{Lock, Phase, ProcessIdentity, Record, StateDir};
+use crate::running::{self, InService};
 use crate::source::{self, Source};
 use crate::supervisor::{self, Output, Plan};
 use crate::terminal::Terminal;
@@ -22,6 +24,8 @@ use crate::{envoy, filter, summary, zero_config};
 
 /// Between two looks at a starting supervisor.
 const POLL: Duration = Duration::from_millis(30);
+/// How long a running instance may take to have a file in service that was changed just now.
+const TAKEN: Duration = Duration::from_secs(5);
 /// What the supervisor gets to give up by itself after its own limit.
 const MARGIN: Duration = Duration::from_secs(30);
 
@@ -51,7 +55,7 @@ pub struct Up {
 }
 
 impl Up {
-    /// Exit code 0 when requests pass, also when the same file already ran.
+    /// Exit code 0 when requests pass, also when the same already ran.
     pub fn run(self, terminal: &Terminal) -> Result<()> {
         let state = StateDir::choose(self.state_dir.as_deref())?;
         let (source, detected) = match source::discover(self.file.as_deref())? {
@@ -66,7 +70,7 @@ impl Up {
         let wasm = filter::embedded().ok_or_else(Failure::no_filter)?;
         state.prepare()?;
         let Some(lock) = Lock::try_acquire(&state)? else {
-            return already(terminal, &state, &source);
+            return self.already(terminal, &state, &source, detected.is_some());
         };
         end_leftovers(terminal, &state);
         state.clear(&lock);
@@ -96,36 +100,101 @@ impl Up {
             background(terminal, &plan, lock)
         }
     }
+
+    /// Someone holds the state directory: fine when what runs is what is asked for, an error otherwise.
+    fn already(
+        self,
+        terminal: &Terminal,
+        state: &StateDir,
+        source: &Source,
+        is_detected: bool,
+    ) -> Result<()> {
+        let record = Record::read(state).filter(|record| record.supervisor.is_alive());
+        let Some(record) = record.filter(|record| record.phase == Phase::Ready) else {
+            let text = format!(
+                "another instance is starting or stopping in `{}`",
+                state.path().display()
+            );
+            return Err(Failure::run(text).hint("try again when it is done").into());
+        };
+        let down = format!("meseta down{}", state.flag());
+        if record.config != source.path() {
+            let text = format!(
+                "`{}` already runs in this state directory",
+                record.config.display()
+            );
+            let hint = format!("stop it with `{down}`, or pass another --state-dir");
+            return Err(Failure::run(text).hint(hint).into());
+        }
+        let refused = |text: String| {
+            let hint = format!("`{down}` stops it, `meseta up` then starts what you want");
+            anyhow::Error::from(Failure::run(text).hint(hint))
+        };
+        if self.foreground {
+            let pid = record.supervisor.pid;
+            return Err(refused(format!("it already runs (pid {pid})")));
+        }
+        if !runs_envoy(&record, self.envoy.as_deref(), &self.envoy_flags)? {
+            let text = "it already runs, with another Envoy or other flags for it";
+            return Err(refused(text.to_owned()));
+        }
+        // A file that was changed just now is taken at once; what was detected is in no file before the start.
+        let limit = if is_detected { Duration::ZERO } else { TAKEN };
+        let service = match supervisor::block_on(taken(&record, state, source, limit))? {
+            Ok(service) => service,
+            Err(reason) => return Err(refused(reason)),
+        };
+        terminal.info("already running with this configuration");
+        terminal.result(&summary::of_status(&record, Some(&service), state))?;
+        summary::warn_of_reloads(terminal, &service.reloads, state);
+        Ok(())
+    }
 }
 
-/// Someone holds the state directory: fine when it runs the same file, an error otherwise.
-fn already(terminal: &Terminal, state: &StateDir, source: &Source) -> Result<()> {
-    let record = Record::read(state).filter(|record| record.supervisor.is_alive());
-    let Some(record) = record.filter(|record| record.phase == Phase::Ready) else {
-        let text = format!(
-            "another instance is starting or stopping in `{}`",
-            state.path().display()
-        );
-        return Err(Failure::run(text).hint("try again when it is done").into());
+/// Whether the Envoy of an instance is the one asked for, with the flags asked for. None asked for is any.
+fn runs_envoy(record: &Record, asked: Option<&Path>, flags: &[OsString]) -> Result<bool> {
+    let Some(envoy) = &record.envoy else {
+        return Ok(false);
     };
-    let down = format!("meseta down{}", state.flag());
-    if record.config != source.path() {
-        let text = format!(
-            "`{}` already runs in this state directory",
-            record.config.display()
-        );
-        let hint = format!("stop it with `{down}`, or pass another --state-dir");
-        return Err(Failure::run(text).hint(hint).into());
+    let path = format!("/proc/{}/cmdline", envoy.pid);
+    let line = std::fs::read(&path).with_context(|| format!("cannot read `{path}`"))?;
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    let flags: Vec<&[u8]> = flags.iter().map(|flag| flag.as_bytes()).collect();
+    let asked = asked.map(std::path::absolute).transpose()?;
+    let is_asked = |program: &&[u8]| {
+        let asked = asked.as_ref().map(|path| path.as_os_str().as_bytes());
+        asked.is_none_or(|asked| asked == *program)
+    };
+    Ok(arguments.first().is_some_and(is_asked) && arguments.ends_with(&flags))
+}
+
+/// Waits until an instance has a configuration in service; else the reason why it has not.
+async fn taken(
+    record: &Record,
+    state: &StateDir,
+    source: &Source,
+    limit: Duration,
+) -> Result<Result<InService, String>> {
+    let wanted = source.config().redacted();
+    let deadline = Instant::now() + limit;
+    loop {
+        let service = running::ask(record, state).await;
+        match service {
+            Ok(service) if running::is_same(&service.config, &wanted) => return Ok(Ok(service)),
+            _ if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            Ok(service) => {
+                let last = service.reloads.last.and_then(|last| last.error);
+                let why = last.map_or_else(String::new, |error| format!(": {error}"));
+                let text = format!("it already runs, with another configuration than this{why}");
+                return Ok(Err(text));
+            }
+            Err(error) => {
+                let text = format!("it already runs, and does not answer: {error:#}");
+                return Ok(Err(text));
+            }
+        }
     }
-    if record.digest == source.digest() {
-        terminal.info("already running with this configuration");
-    } else {
-        terminal.warning(&format!(
-            "already running, with an older text of this file: `{down}` and `meseta up` apply the new one"
-        ));
-    }
-    let summary = summary::of_running(&record, None, state);
-    Ok(terminal.result(&summary)?)
 }
 
 /// A supervisor that was killed may have left processes that are still ending; they must not meet the new ones.
@@ -134,7 +203,7 @@ fn end_leftovers(terminal: &Terminal, state: &StateDir) {
         return;
     };
     for (name, process) in record.processes() {
-        if process.signal(Signal::KILL) {
+        if process.signal(rustix::process::Signal::KILL) {
             terminal.warning(&format!("ended the {name} that a killed instance left"));
             process.wait(MARGIN);
         }
@@ -145,12 +214,21 @@ fn end_leftovers(terminal: &Terminal, state: &StateDir) {
 fn background(terminal: &Terminal, plan: &Plan, lock: Lock) -> Result<()> {
     let log = plan.state.log("supervisor");
     let mut command = supervise(plan, &log)?;
-    // The supervisor takes the lock itself, so that it is held exactly as long as that process lives.
-    drop(lock);
-    let child = command.spawn().context("cannot start the supervisor")?;
-    supervisor::block_on(wait(terminal, plan, child, &log))
+    supervisor::block_on(async {
+        // Taken before there is anything to be left behind.
+        let interrupts = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ];
+        // The supervisor takes the lock itself, so that it is held exactly as long as that process lives.
+        drop(lock);
+        let child = command.spawn().context("cannot start the supervisor")?;
+        wait(terminal, plan, child, interrupts, &log).await
+    })
 }
 
+/// The supervisor and its server read the `.env` files themselves, from the same working directory: values that were
+/// put into their environment would win over a file that is changed later.
 fn supervise(plan: &Plan, log: &Path) -> Result<Command> {
     let file = OpenOptions::new()
         .create(true)
@@ -170,16 +248,21 @@ fn supervise(plan: &Plan, log: &Path) -> Result<Command> {
         .arg(&plan.envoy)
         .arg("--")
         .args(&plan.envoy_flags)
-        .envs(plan.source.environment().additions())
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
         .stderr(file);
     Ok(command)
 }
 
-async fn wait(terminal: &Terminal, plan: &Plan, mut child: Child, log: &Path) -> Result<()> {
+async fn wait(
+    terminal: &Terminal,
+    plan: &Plan,
+    mut child: Child,
+    interrupts: [Signal; 2],
+    log: &Path,
+) -> Result<()> {
     let deadline = Instant::now() + supervisor::START_LIMIT + MARGIN;
-    let mut asked_to_stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let [mut interrupt, mut terminate] = interrupts;
     loop {
         if let Some(status) = child.try_wait()? {
             let said = std::fs::read_to_string(log).unwrap_or_default();
@@ -204,19 +287,19 @@ async fn wait(terminal: &Terminal, plan: &Plan, mut child: Child, log: &Path) ->
             return Err(Failure::run("the supervisor does not answer").into());
         }
         tokio::select! {
-            _ = &mut asked_to_stop => {
-                end(&mut child)?;
-                return Err(Failure::run("interrupted: what was started has been stopped").into());
-            }
-            () = tokio::time::sleep(POLL) => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = tokio::time::sleep(POLL) => continue,
         }
+        end(&mut child)?;
+        return Err(Failure::run("interrupted: what was started has been stopped").into());
     }
 }
 
 /// Asks our supervisor to stop what it started, and waits for it.
 fn end(child: &mut Child) -> Result<()> {
     if let Some(supervisor) = ProcessIdentity::of(child.id()) {
-        supervisor.signal(Signal::TERM);
+        supervisor.signal(rustix::process::Signal::TERM);
     }
     child
         .wait()

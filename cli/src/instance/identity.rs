@@ -38,6 +38,15 @@ impl ProcessIdentity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
+    /// How long it has been running; `None` when it has ended.
+    pub fn age(&self) -> Option<Duration> {
+        if !self.is_alive() {
+            return None;
+        }
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        age_at(&uptime, self.start, rustix::param::clock_ticks_per_second())
+    }
+
     /// Sends a signal, if the process is still this one. Returns whether it was sent.
     pub fn signal(&self, signal: Signal) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
@@ -71,6 +80,14 @@ fn start_of_living(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// The first number of `/proc/uptime` is the seconds since boot, with two digits behind the point.
+fn age_at(uptime: &str, start: u64, ticks_per_second: u64) -> Option<Duration> {
+    let since_boot: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
+    let since_boot = Duration::try_from_secs_f64(since_boot).ok()?;
+    let start = start.checked_mul(1000)?.checked_div(ticks_per_second)?;
+    Some(since_boot.saturating_sub(Duration::from_millis(start)))
+}
+
 fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
@@ -90,6 +107,17 @@ mod tests {
         assert_eq!(start_of_living(&odd), Some(303_040));
         assert_eq!(start_of_living(&odd.replace(") S", ") Z")), None);
         assert_eq!(start_of_living(""), None);
+    }
+
+    #[test]
+    fn the_age_of_a_process_is_the_time_since_its_start() {
+        let age = |uptime, start| age_at(uptime, start, 100);
+        assert_eq!(age("75.50 1.00\n", 5050), Some(Duration::from_secs(25)));
+        assert_eq!(age("75.50 1.00\n", 9000), Some(Duration::ZERO));
+        assert_eq!(age("", 1), None);
+        assert_eq!(age_at("1 1", 1, 0), None);
+        let own = ProcessIdentity::of(std::process::id()).unwrap();
+        assert!(own.age().unwrap() < Duration::from_secs(3600));
     }
 
     #[test]

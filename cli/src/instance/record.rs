@@ -3,6 +3,7 @@
 //! Written by the process that holds the lock, replaced as a whole, so that a reader never sees half of it.
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -32,6 +33,28 @@ pub struct ListenerRecord {
     pub url: String,
     /// Address and port it is bound to.
     pub bound: String,
+}
+
+impl ListenerRecord {
+    /// A listener that is bound to an address, with or without TLS.
+    pub fn new(name: &str, tls: bool, bound: SocketAddr) -> Self {
+        let scheme = if tls { "https" } else { "http" };
+        Self {
+            name: name.to_owned(),
+            url: format!("{scheme}://{}", reachable(bound)),
+            bound: bound.to_string(),
+        }
+    }
+}
+
+/// The address at which this machine reaches what is bound to all of its addresses.
+pub fn reachable(bound: SocketAddr) -> SocketAddr {
+    let address = match bound.ip() {
+        IpAddr::V4(all) if all.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(all) if all.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(address, bound.port())
 }
 
 /// The record of one instance.
@@ -101,6 +124,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_listener_on_all_addresses_is_reached_on_loopback() {
+        let url = |bound: &str| ListenerRecord::new("x", false, bound.parse().unwrap()).url;
+        assert_eq!(url("0.0.0.0:12000"), "http://127.0.0.1:12000");
+        assert_eq!(url("[::]:1"), "http://[::1]:1");
+        assert_eq!(url("10.0.0.7:2"), "http://10.0.0.7:2");
+    }
+
+    #[test]
     fn a_record_is_read_back_as_written_and_half_a_record_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::choose(Some(directory.path())).unwrap();
@@ -114,11 +145,11 @@ mod tests {
             digest: "00".to_owned(),
             drain_seconds: 30,
             admin: Some("127.0.0.1:9902".to_owned()),
-            listeners: vec![ListenerRecord {
-                name: "model".to_owned(),
-                url: "http://127.0.0.1:12000".to_owned(),
-                bound: "127.0.0.1:12000".to_owned(),
-            }],
+            listeners: vec![ListenerRecord::new(
+                "model",
+                true,
+                "127.0.0.1:12000".parse().unwrap(),
+            )],
         };
         record.write(&state).unwrap();
         assert_eq!(Record::read(&state), Some(record.clone()));
