@@ -102,6 +102,21 @@ tracing: {otlp_endpoint: 'http://h:1', random_sampling: 5}
 overrides: {upstream_connect_timeout: 1s}
 """,
     )
+    # Keys that slipped into places where they do not belong.
+    for slip in (
+        "base_url: 'http://user:$KEY@h/v1'",
+        "base_url: 'http://h/v1?key=$KEY'",
+        "base_url: $KEY",
+        "base_url: 'http://h/v1', http_host: $KEY",
+        "base_url: 'http://h/v1', access_key: $BROKEN",
+        "base_url: 'http://h/v1', access_key: 'sk-literal3\u00e9'",
+        "base_url: 'http://h/v1', acces_key: sk-literal4",
+        "base_url: 'http://h/v1', headers: {x-a: $BROKEN, 'x b': sk-literal5, host: $KEY}",
+        "base_url: 'http://h/v1', access_key: [sk-literal6]",
+    ):
+        entry = f"model: mine/m, provider_interface: openai, {slip}"
+        seeds.add("config_load", f"model_providers: [{{{entry}}}]\n".encode())
+    seeds.add("config_load", b"model_providers: [{model: openai/*}]\ntracing: {otlp_endpoint: 'http://u:$KEY@h:1'}\n")
     source = (ROOT / "hermesllm/src/endpoint.rs").read_text()
     for path in sorted(set(re.findall(r'"(/[a-z0-9/_]+)"', source))):
         for method in ("GET", "POST", "OPTIONS"):
