@@ -1,6 +1,6 @@
 //! When an instance is ready: not when a port is open, but when a request has gone the whole way.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use meseta_config::render::secret_names;
 use meseta_config::{Config, Listener};
 
 use crate::envoy::Admin;
-use crate::instance::ListenerRecord;
+use crate::instance::{reachable, ListenerRecord};
 use meseta_ext_proc::plain_http::{self, Peer};
 
 /// Between two looks.
@@ -51,34 +51,22 @@ async fn pass(config: &Config, admin: &Admin) -> Result<Vec<ListenerRecord>> {
         let name = &listener.name;
         let found = bound.iter().find(|(bound, _)| bound == name);
         let (_, address) = found.with_context(|| format!("listener `{name}` is not bound"))?;
-        let reachable = reachable(*address);
+        let record = ListenerRecord::new(name, listener.tls.is_some(), *address);
         if listener.tls.is_some() {
             secure(listener, admin).await?;
-            records.push(record(listener, "https", reachable, *address));
+            records.push(record);
             continue;
         }
-        let answer = plain_http::call(&Peer::Tcp(reachable), Method::GET, "/v1/models", LIMIT)
+        let peer = Peer::Tcp(reachable(*address));
+        let answer = plain_http::call(&peer, Method::GET, "/v1/models", LIMIT)
             .await
             .with_context(|| format!("listener `{name}`"))?;
         if answer.status != StatusCode::OK {
             bail!("listener `{name}` answers {}", answer.status);
         }
-        records.push(record(listener, "http", reachable, *address));
+        records.push(record);
     }
     Ok(records)
-}
-
-fn record(
-    listener: &Listener,
-    scheme: &str,
-    reachable: SocketAddr,
-    bound: SocketAddr,
-) -> ListenerRecord {
-    ListenerRecord {
-        name: listener.name.clone(),
-        url: format!("{scheme}://{reachable}"),
-        bound: bound.to_string(),
-    }
 }
 
 /// A listener with TLS may want a certificate that only clients have, so Envoy is asked in place of the listener: it
@@ -94,27 +82,4 @@ async fn secure(listener: &Listener, admin: &Admin) -> Result<()> {
         bail!("listener `{name}`: Envoy does not reach the server");
     }
     Ok(())
-}
-
-/// The address at which this machine reaches a listener that is bound to all of its addresses.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    let address = match bound.ip() {
-        IpAddr::V4(all) if all.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(all) if all.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        other => other,
-    };
-    SocketAddr::new(address, bound.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_on_all_addresses_is_reached_on_loopback() {
-        let url = |bound: &str| reachable(bound.parse().unwrap()).to_string();
-        assert_eq!(url("0.0.0.0:12000"), "127.0.0.1:12000");
-        assert_eq!(url("[::]:1"), "[::1]:1");
-        assert_eq!(url("10.0.0.7:2"), "10.0.0.7:2");
-    }
 }
