@@ -12,7 +12,6 @@ import httpx
 import pytest
 import trustme
 import yaml
-from cryptography import x509
 
 from conftest import SECRETS, configuration
 from stack import until
@@ -205,11 +204,11 @@ class Certificates:
         self.admit(self.clients)
 
     def renew(self):
-        """Replaces certificate and key; returns the serial number of the new certificate."""
+        """Replaces certificate and key; returns the new certificate."""
         issued = self.authority.issue_cert("127.0.0.1")
         self._replace("own.key", issued.private_key_pem.bytes())
         self._replace("own.crt", b"".join(part.bytes() for part in issued.cert_chain_pems))
-        return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).serial_number
+        return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
     def admit(self, authority):
         self._replace("clients.crt", authority.cert_pem.bytes())
@@ -251,10 +250,10 @@ def https(stack, listener, context):
 
 
 async def handshake(port, context):
-    """What is agreed on: TLS version, protocol, serial number of the certificate shown."""
+    """What is agreed on: TLS version, protocol, the certificate shown."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     agreed = writer.get_extra_info("ssl_object")
-    result = agreed.version(), agreed.selected_alpn_protocol(), int(agreed.getpeercert()["serialNumber"], 16)
+    result = agreed.version(), agreed.selected_alpn_protocol(), agreed.getpeercert(binary_form=True)
     writer.close()
     return result
 
@@ -323,10 +322,10 @@ async def test_renewed_certificates_are_used_without_a_restart_and_without_losin
             chunks = response.aiter_bytes()
             received = await anext(chunks)
 
-            serial = certificates.renew()
+            new = certificates.renew()
 
             async def renewed():
-                return (await handshake(port, ours))[2] == serial
+                return (await handshake(port, ours))[2] == new
 
             await eventually(renewed, "the new certificate is shown")
 
@@ -349,6 +348,36 @@ async def test_renewed_certificates_are_used_without_a_restart_and_without_losin
     assert received.endswith(b"data: [DONE]\n\n")
     assert stack.stat("listener_manager.listener_modified") == modified
     assert stack.stat("update_rejected") == 0
+
+
+async def test_certificates_behind_a_link_that_is_swapped_are_renewed(make_stack, certificates, tmp_path):
+    """As Kubernetes renews secrets: the files are links into a directory, whose own link is replaced."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+
+    def publish(version):
+        new = certificates.renew()
+        directory = mount / version
+        directory.mkdir()
+        for name in ("own.crt", "own.key"):
+            (directory / name).write_bytes((certificates.directory / name).read_bytes())
+        (mount / "..data.new").symlink_to(version)
+        (mount / "..data.new").rename(mount / "..data")
+        return new
+
+    first = publish("..1")
+    for name in ("own.crt", "own.key"):
+        (mount / name).symlink_to(f"..data/{name}")
+    files = {"certificate": str(mount / "own.crt"), "key": str(mount / "own.key")}
+    stack = await make_stack({"listeners": with_tls(secure=files)}, xds=True)
+    port = stack.ports["secure"]
+    assert (await handshake(port, certificates.context()))[2] == first
+    second = publish("..2")
+
+    async def renewed():
+        return (await handshake(port, certificates.context()))[2] == second
+
+    await eventually(renewed, "the new certificate is shown")
 
 
 async def eventually(condition, what):
@@ -414,5 +443,8 @@ async def test_up_waits_for_listeners_with_tls_and_refuses_certificates_that_are
         assert len(sockets) == 2 and {mode(path) for path in sockets} == {0o600}
         for name in ("server", "envoy"):
             assert listening(record[name]["pid"]) == {"127.0.0.1"}
+        assert stat.S_IMODE(os.stat(state).st_mode) == 0o700
+        environment = Path(f"/proc/{record['envoy']['pid']}/environ").read_text()
+        assert not [key for key in (SECRETS["OPENAI_TEST_KEY"], SECRETS["ANTHROPIC_TEST_KEY"]) if key in environment]
     finally:
         await meseta("down", "--state-dir", str(state))

@@ -234,3 +234,22 @@ fn the_socket_is_for_its_owner_and_at_most_a_group() {
         assert_eq!(problems.0[0].path, "server.socket_mode", "{text}");
     }
 }
+
+#[test]
+fn addresses_at_which_others_reach_keys_or_settings_are_warned_of() {
+    for (server, path, part) in [
+        ("listen: 'tcp:127.0.0.1:1'", "server.listen", "every user"),
+        ("listen: 'tcp:0.0.0.0:1'", "server.listen", "everyone"),
+        ("admin: '0.0.0.0:1'", "server.admin", "everyone"),
+    ] {
+        let config = good(&format!("{SMALL}server: {{{server}}}\n"));
+        let notice = &config.notices[0];
+        assert_eq!(
+            (notice.path.as_str(), &notice.kind),
+            (path, &NoticeKind::Warning)
+        );
+        assert!(notice.message.contains(part), "{}", notice.message);
+    }
+    let config = good(&format!("{SMALL}server: {{admin: '[::1]:1'}}\n"));
+    assert!(config.notices.is_empty(), "{:?}", config.notices);
+}
