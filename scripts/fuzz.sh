@@ -77,6 +77,8 @@ fuzz() {
     program=$!
     trap 'kill "$program" 2>/dev/null' TERM
     wait "$program" || status=$?
+    # Stopped, not failed.
+    ((status != 143)) || return "$status"
     if ((status == 0)); then
         awk -v target="$target" '
             { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1); else if ($i == "corp:") corpus = $(i + 1) }

@@ -66,9 +66,12 @@ fn framed<'a>(pieces: impl Iterator<Item = &'a [u8]>, most: usize) -> (Vec<Block
     (blocks, framer.oversized_blocks())
 }
 
+/// Name, data and identifier.
+type Seen = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
 /// What a client sees of a stream that ends with a blank line: name, data and identifier of each
 /// block that has data. Written from the standard, over the whole text at once.
-fn events(stream: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> {
+fn events(stream: &[u8]) -> Vec<Seen> {
     let stream = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
     let mut lines: Vec<Vec<u8>> = vec![Vec::new()];
     let mut bytes = stream.iter().peekable();

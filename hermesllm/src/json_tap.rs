@@ -420,7 +420,8 @@ impl<T: Copy> JsonTap<T> {
             Some(length) => {
                 let part = rest.get(..length).unwrap_or_default();
                 if rest.get(length) == Some(&b'"') {
-                    if self.key.is_empty() && !self.key_has_escape && part.len() <= MAX_KEY {
+                    let split = !self.key.is_empty() || self.key_has_escape || self.key_too_long;
+                    if !split && part.len() <= MAX_KEY {
                         self.key_ended(part);
                     } else {
                         self.extend_key(part);

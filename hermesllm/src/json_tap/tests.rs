@@ -151,6 +151,17 @@ proptest! {
 }
 
 #[test]
+fn the_end_of_a_long_key_is_not_a_key_wherever_it_is_split() {
+    let long = "x".repeat(MAX_KEY + 1);
+    let document = format!(r#"{{"{long}usage":1}}"#);
+    for first in 1..document.len() {
+        let rest = document.len() - first;
+        let (reports, _) = tapped(document.as_bytes(), &[first, rest]);
+        assert_eq!(reports, [], "split at {first}");
+    }
+}
+
+#[test]
 fn an_escaped_key_is_the_key_it_stands_for() {
     let document = br#"{"mod\u0065l":"a","usag\u0065x":1}"#;
     assert_eq!(
