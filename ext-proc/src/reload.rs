@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use meseta_config::render::{resources, RenderOptions, Resource};
@@ -32,6 +32,9 @@ pub use xds::{XdsError, XdsOptions};
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(250);
+/// After a refusal it is tried again this often: what was in the way (a port, a key file's
+/// permissions) may go away without a change of any file that is looked at.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A configuration that was read again.
 #[derive(Debug)]
@@ -170,10 +173,11 @@ impl Reloader {
         let mut watched = Watched::new(options.files);
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut again: Option<Instant> = None;
         loop {
             let asked = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = looks.tick() => false,
+                _ = looks.tick() => again.is_some_and(|at| Instant::now() >= at),
                 _ = hangup.recv() => true,
             };
             // A file system may take its time.
@@ -191,13 +195,18 @@ impl Reloader {
             };
             (load, watched) = (same_load, same_watched);
             match loaded {
-                Some(loaded) => self.attempt(loaded).await,
+                Some(loaded) => {
+                    let taken = self.attempt(loaded).await;
+                    again = (!taken).then(|| Instant::now() + AGAIN);
+                }
                 None => self.take_away().await,
             }
         }
     }
 
-    async fn attempt(&mut self, loaded: Result<Loaded, LoadError>) {
+    /// Takes what was loaded, if it can be taken; tells the outcome, unless it is the refusal that
+    /// was told before.
+    async fn attempt(&mut self, loaded: Result<Loaded, LoadError>) -> bool {
         let outcome = match loaded {
             Ok(loaded) => {
                 let waiting = self.needs_restart(&loaded.config);
@@ -210,6 +219,11 @@ impl Reloader {
             Ok(waiting) => (None, waiting),
             Err(error) => (Some(error), Vec::new()),
         };
+        let told = self.last.load();
+        let told = told.as_ref().as_ref().and_then(|last| last.error.as_ref());
+        if error.is_some() && told == error.as_ref() {
+            return false;
+        }
         self.last.store(Arc::new(Some(Attempt {
             at: SystemTime::now(),
             error: error.clone(),
@@ -220,7 +234,7 @@ impl Reloader {
         if let Some(error) = error {
             metrics.reload_failures.inc();
             tracing::error!(target: "meseta", "the configuration has changed and is not taken, the one before stays: {error}");
-            return;
+            return false;
         }
         metrics.reloads.inc();
         let generation = self.shared.generation.load().number;
@@ -228,6 +242,7 @@ impl Reloader {
         for setting in &waiting {
             tracing::warn!(target: "meseta", "{setting} has changed: this takes effect with a restart");
         }
+        true
     }
 
     /// The settings that differ and are only read at the start.

@@ -205,7 +205,8 @@ impl XdsFiles {
     }
 }
 
-/// Replaces a file as a whole. For this user alone: it names internal hosts.
+/// Replaces a file as a whole. For this user and its group, which Envoy may be in: it names internal
+/// hosts.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let new = path.with_extension("new");
     let mut file = std::fs::OpenOptions::new()
