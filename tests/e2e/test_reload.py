@@ -302,10 +302,11 @@ async def test_in_an_envoy_of_ones_own_a_model_without_a_cluster_is_refused_in_d
     assert str(other.port) not in response.text
 
 
-async def test_every_plano_configuration_is_taken_by_a_live_envoy(make, provider):
-    files = sorted(file for file in PLANO.rglob("*.yaml") if file.name != "SCHEMA.yaml")
+@pytest.mark.parametrize("folder", [corpus.ROOT / "docs" / "examples", PLANO], ids=["examples", "plano"])
+async def test_every_configuration_is_taken_by_a_live_envoy(make, provider, folder):
+    files = sorted(file for file in folder.rglob("*.yaml") if file.name != "SCHEMA.yaml")
     if not files:
-        pytest.skip(f"no configurations at {PLANO}")
+        pytest.skip(f"no configurations at {folder}")
     stack = await make(serving(provider))
     for file in files:
         text = file.read_text()
