@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import signal
 import socket
 
@@ -309,9 +308,11 @@ async def test_every_configuration_is_taken_by_a_live_envoy(make, provider, fold
         pytest.skip(f"no configurations at {folder}")
     stack = await make(serving(provider))
     for file in files:
-        text = file.read_text()
-        # Ports of this machine are not for tests.
-        tree = yaml.safe_load(re.sub(r"(?m)^(\s*(?:- )?port:) *\d+", r"\1 0", text))
+        tree = yaml.safe_load(file.read_text())
+        # Ports that others may have are not for tests.
+        listeners = tree.setdefault("listeners", [{"name": "model"}])
+        for listener in listeners.values() if isinstance(listeners, dict) else listeners:
+            listener["port"] = 0
         status = await stack.reload(tree)
         assert status["reload"]["error"] is None, file.name
         assert rejected(stack) == 0, file.name
