@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test is seen")]
 
+#[path = "support/instance.rs"]
+mod instance;
 #[path = "support/place.rs"]
 mod place;
 
@@ -10,57 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use place::Place;
-
-const CONFIG: &str = "\
-listeners:
-  - {name: model, type: model, address: 127.0.0.1, port: 0}
-model_providers:
-  - {model: openai/gpt-4o-mini, access_key: $OPENAI_API_KEY, default: true}
-model_aliases:
-  fast: {target: openai/gpt-4o-mini}
-server: {admin: \"127.0.0.1:0\", drain_timeout: 5s}
-";
-
-/// A place with a configuration and Envoy; whatever runs in it is stopped when it goes.
-struct Instance(Place);
-
-impl Instance {
-    fn new() -> Option<Self> {
-        let Some(envoy) = std::env::var("MESETA_ENVOY")
-            .ok()
-            .filter(|envoy| !envoy.is_empty())
-        else {
-            eprintln!("skipped: MESETA_ENVOY names no Envoy");
-            return None;
-        };
-        let mut place = Place::new();
-        if place.run(&["version"]).stdout.contains("filter none") {
-            eprintln!("skipped: this build carries no filter");
-            return None;
-        }
-        place.variable("MESETA_ENVOY", &envoy);
-        place.variable("OPENAI_API_KEY", "sk-in-the-environment");
-        place.file("meseta.yaml", CONFIG);
-        Some(Self(place))
-    }
-
-    fn record(&self) -> serde_json::Value {
-        let path = self.0.path().join("s/instance.json");
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-    }
-
-    fn pid(&self, process: &str) -> i32 {
-        let pid = &self.record()[process]["pid"];
-        i32::try_from(pid.as_i64().unwrap()).unwrap()
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        self.0.run(&["down", "--state-dir", "s"]);
-    }
-}
+use instance::{Instance, CONFIG};
 
 fn signal(pid: i32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -165,6 +117,52 @@ fn two_instances_live_side_by_side() {
 }
 
 #[test]
+fn two_instances_that_start_at_once_do_not_share_a_port() {
+    let (Some(first), Some(second)) = (Instance::new(), Instance::new()) else {
+        return;
+    };
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let starts = [&first, &second].map(|instance| {
+        let config = CONFIG.replace("port: 0", &format!("port: {port}"));
+        instance.0.file("meseta.yaml", &config);
+        let mut up = instance.0.command(&["up", "--state-dir", "s"]);
+        up.stdout(std::process::Stdio::piped());
+        up.stderr(std::process::Stdio::piped()).spawn().unwrap()
+    });
+    let ends = starts.map(|up| up.wait_with_output().unwrap());
+    let codes = ends.each_ref().map(|end| end.status.code().unwrap());
+    let said: String = ends
+        .iter()
+        .map(|end| String::from_utf8_lossy(&end.stderr))
+        .collect();
+    assert_eq!(codes.iter().sum::<i32>(), 1, "{codes:?}: {said}");
+    let told =
+        format!("error: listener `model` cannot have 127.0.0.1:{port}: Address already in use");
+    assert!(said.contains(&told), "{said}");
+}
+
+#[test]
+fn up_beside_an_up_that_starts_the_same_waits_for_it() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let starts = [(); 2].map(|()| {
+        let mut up = instance.0.command(&["up", "--state-dir", "s"]);
+        up.stdout(std::process::Stdio::piped());
+        up.stderr(std::process::Stdio::piped()).spawn().unwrap()
+    });
+    let ends = starts.map(|up| up.wait_with_output().unwrap());
+    let codes = ends.each_ref().map(|end| end.status.code());
+    // One that comes before the other has written its record is told to try again.
+    let good = codes.iter().filter(|code| **code == Some(0)).count();
+    assert!(good >= 1, "{ends:?}");
+    let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+    assert!(!pids.into_iter().any(is_gone));
+}
+
+#[test]
 fn a_flag_that_envoy_refuses_is_reported_with_its_last_lines() {
     let Some(instance) = Instance::new() else {
         return;
@@ -227,6 +225,140 @@ fn a_killed_supervisor_leaves_nothing_running() {
 }
 
 #[test]
+fn down_after_a_killed_supervisor_ends_what_is_left() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let up = instance.0.run(&["up", "--state-dir", "s"]);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+    signal(pids[0], rustix::process::Signal::KILL);
+    for _ in 0..2 {
+        let down = instance.0.run(&["down", "--state-dir", "s"]);
+        assert_eq!(down.code, Some(0), "{}", down.stderr);
+        assert!(pids.into_iter().all(is_gone));
+    }
+    assert!(!instance.0.path().join("s/instance.json").exists());
+}
+
+#[test]
+fn up_that_is_asked_to_end_leaves_nothing_running() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let Instance(place) = &instance;
+    // Tells its version and then never gets ready.
+    let envoy = place.file(
+        "envoy",
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'version: 0/1.40.0/x' && exit\nexec sleep 600\n",
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&envoy, executable).unwrap();
+    for asked in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        let child = place
+            .command(&["up", "--state-dir", "s", "--envoy", "envoy"])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let path = place.path().join("s/instance.json");
+        until("Envoy is started", || {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            record["envoy"]["pid"].is_u64()
+        });
+        let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+        signal(i32::try_from(child.id()).unwrap(), asked);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let told = "error: interrupted: what was started has been stopped\n";
+        assert!(stderr.ends_with(told), "{stderr}");
+        assert!(pids.into_iter().all(is_gone));
+    }
+}
+
+#[test]
+fn up_again_means_that_the_file_as_it_is_now_is_in_service() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let Instance(place) = &instance;
+    let up = || place.run(&["up", "--state-dir", "s"]);
+    let status = || place.run(&["status", "--state-dir", "s"]);
+    assert_eq!(up().code, Some(0));
+    let pids = ["supervisor", "server", "envoy"].map(|process| instance.pid(process));
+
+    place.file("meseta.yaml", &CONFIG.replace("fast:", "quick:"));
+    let again = up();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stdout.contains("quick -> "), "{}", again.stdout);
+    assert!(!again.stdout.contains("fast -> "), "{}", again.stdout);
+
+    place.file(
+        "meseta.yaml",
+        &CONFIG.replace("drain_timeout: 5s", "drain_timeout: 6s"),
+    );
+    let again = up();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let told = "warning: changed, and waiting for a restart (`meseta down --state-dir <dir>/s`, then `meseta up`): server.drain_timeout\n";
+    assert!(again.stderr.contains(told), "{}", again.stderr);
+
+    place.file("meseta.yaml", &CONFIG.replace("openai/", "openai"));
+    let again = up();
+    assert_eq!((again.code, again.stdout.as_str()), (Some(2), ""));
+    let untaken =
+        "warning: the configuration has changed and is not taken, the one before stays:\n";
+    until("the status tells of it", || {
+        let status = status();
+        status.code == Some(0)
+            && status.stdout.contains("fast -> ")
+            && status.stderr.contains(untaken)
+            && status.stderr.contains("model_providers[0].model")
+    });
+
+    std::fs::remove_file(place.path().join("meseta.yaml")).unwrap();
+    assert_eq!(
+        place.run(&["up", "--state-dir", "s", "meseta.yaml"]).code,
+        Some(2)
+    );
+    until("the status tells that it is gone", || {
+        let status = status();
+        status.code == Some(0) && status.stderr.contains("cannot read `<dir>/meseta.yaml`")
+    });
+    assert_eq!(
+        pids,
+        ["supervisor", "server", "envoy"].map(|process| instance.pid(process)),
+        "nothing was started anew"
+    );
+}
+
+#[test]
+fn status_of_a_server_that_does_not_answer_tells_so_and_what_is_known() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let Instance(place) = &instance;
+    assert_eq!(place.run(&["up", "--state-dir", "s"]).code, Some(0));
+    let server = instance.pid("server");
+    signal(server, rustix::process::Signal::STOP);
+    let status = place.run(&["status", "--state-dir", "s"]);
+    let json = place.run(&["status", "--state-dir", "s", "--json"]);
+    signal(server, rustix::process::Signal::CONT);
+    assert_eq!(status.code, Some(0));
+    assert!(
+        status.stdout.contains("listener      model at http://"),
+        "{}",
+        status.stdout
+    );
+    assert!(!status.stdout.contains("providers"), "{}", status.stdout);
+    let told = "warning: what is in service is not known: it does not answer: ";
+    assert!(status.stderr.starts_with(told), "{}", status.stderr);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["phase"], "ready");
+    assert!(json["providers"].is_null() && json["listeners"][0]["url"].is_string());
+}
+
+#[test]
 fn in_the_foreground_logs_are_streamed_and_a_signal_ends_it_well() {
     let Some(instance) = Instance::new() else {
         return;
@@ -246,6 +378,13 @@ fn in_the_foreground_logs_are_streamed_and_a_signal_ends_it_well() {
     let record = instance.record();
     assert_eq!(record["supervisor"]["pid"], child.id());
     assert!(get(record["listeners"][0]["url"].as_str().unwrap()).starts_with("HTTP/1.1 200 "));
+    let logs = instance.0.run(&["logs", "--state-dir", "s"]);
+    assert_eq!((logs.code, logs.stdout.as_str()), (Some(3), ""));
+    let told = format!(
+        "error: no log files: `meseta up --foreground` (pid {}) logs to its own terminal\n",
+        child.id()
+    );
+    assert!(logs.stderr.starts_with(&told), "{}", logs.stderr);
     signal(
         i32::try_from(child.id()).unwrap(),
         rustix::process::Signal::INT,

@@ -26,6 +26,8 @@ use crate::{envoy, filter, summary, zero_config};
 const POLL: Duration = Duration::from_millis(30);
 /// How long a running instance may take to have a file in service that was changed just now.
 const TAKEN: Duration = Duration::from_secs(5);
+/// How long one that has just begun may take to write its record.
+const RECORD: Duration = Duration::from_secs(2);
 /// What the supervisor gets to give up by itself after its own limit.
 const MARGIN: Duration = Duration::from_secs(30);
 
@@ -109,8 +111,7 @@ impl Up {
         source: &Source,
         is_detected: bool,
     ) -> Result<()> {
-        let record = Record::read(state).filter(|record| record.supervisor.is_alive());
-        let Some(record) = record.filter(|record| record.phase == Phase::Ready) else {
+        let Some(record) = started(terminal, state) else {
             let text = format!(
                 "another instance is starting or stopping in `{}`",
                 state.path().display()
@@ -127,15 +128,17 @@ impl Up {
             return Err(Failure::run(text).hint(hint).into());
         }
         let refused = |text: String| {
-            let hint = format!("`{down}` stops it, `meseta up` then starts what you want");
+            let hint = format!("`{down}` stops it, then `meseta up` starts what you want");
             anyhow::Error::from(Failure::run(text).hint(hint))
         };
         if self.foreground {
             let pid = record.supervisor.pid;
-            return Err(refused(format!("it already runs (pid {pid})")));
+            return Err(refused(format!(
+                "this configuration already runs in another process (pid {pid})"
+            )));
         }
         if !runs_envoy(&record, self.envoy.as_deref(), &self.envoy_flags)? {
-            let text = "it already runs, with another Envoy or other flags for it";
+            let text = "this configuration already runs, with another Envoy or other flags for it";
             return Err(refused(text.to_owned()));
         }
         // A file that was changed just now is taken at once; what was detected is in no file before the start.
@@ -148,6 +151,29 @@ impl Up {
         terminal.result(&summary::of_status(&record, Some(&service), state))?;
         summary::warn_of_reloads(terminal, &service.reloads, state);
         Ok(())
+    }
+}
+
+/// The record of whoever holds the state directory, once it is ready; `None` when it does not get so.
+fn started(terminal: &Terminal, state: &StateDir) -> Option<Record> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let record = Record::read(state).filter(|record| record.supervisor.is_alive());
+        let limit = match record.as_ref().map(|record| record.phase) {
+            Some(Phase::Ready) => return record,
+            Some(Phase::Starting) => supervisor::START_LIMIT + MARGIN,
+            Some(Phase::Stopping) => Duration::ZERO,
+            None => RECORD,
+        };
+        if began.elapsed() >= limit {
+            return None;
+        }
+        if !told {
+            terminal.info("another `meseta up` is starting it: waiting");
+            told = true;
+        }
+        std::thread::sleep(POLL);
     }
 }
 
@@ -186,11 +212,11 @@ async fn taken(
             Ok(service) => {
                 let last = service.reloads.last.and_then(|last| last.error);
                 let why = last.map_or_else(String::new, |error| format!(": {error}"));
-                let text = format!("it already runs, with another configuration than this{why}");
+                let text = format!("another text of this configuration runs{why}");
                 return Ok(Err(text));
             }
             Err(error) => {
-                let text = format!("it already runs, and does not answer: {error:#}");
+                let text = format!("an instance runs here and does not answer: {error:#}");
                 return Ok(Err(text));
             }
         }

@@ -1,5 +1,7 @@
 //! A directory with an environment of its own in which the built `meseta` is run.
 
+#![allow(dead_code, reason = "no test needs all of it")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -119,8 +119,10 @@ impl<'a> Node<'a> {
             .value
             .as_u64()
             .and_then(|port| u16::try_from(port).ok());
-        if port.is_none() {
-            findings.wrong_type(self, "a port: a number from 0 to 65535");
+        match (port, self.value) {
+            (Some(_), _) => {}
+            (None, Value::Number(_)) => findings.problem(self, "is no port: write 0 to 65535"),
+            (None, _) => findings.wrong_type(self, "a port: a number from 0 to 65535"),
         }
         port
     }
