@@ -2,7 +2,7 @@
 # A target's line after ## is its help text.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build wasm gen test lint fmt demo up down bench-floor image-test
+.PHONY: help setup build wasm gen test fuzz lint fmt demo up down bench-floor image-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ wasm: ## Build the filter, unless it is up to date
 gen: ## Write the pages of docs/reference that follow from code
 	cargo xtask gen
 
-test: ## Run every check: lints, unit and property tests, end to end
+test: ## Run every check: lints, unit and property tests, fuzzing for seconds, end to end
 	@scripts/test.sh
+
+fuzz: ## Fuzz each parser for ten minutes, or for FUZZ_SECONDS
+	@scripts/fuzz.sh
 
 lint: ## Run the lints alone: format, dependencies, clippy for server and filter
 	@scripts/test.sh lint

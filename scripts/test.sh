@@ -96,6 +96,7 @@ esac
 phase "tools" scripts/check-tools.sh --lint
 phase "tools of our own" install_tools
 phase "format" cargo fmt --all --check
+phase "format, fuzz targets" cargo fmt --manifest-path fuzz/Cargo.toml --check
 phase "dependencies" "$deny" --color never check bans licenses sources
 phase "filter" build_filter
 phase "clippy" cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
@@ -104,6 +105,7 @@ if [[ ${1:-all} == all ]]; then
     phase "unit and property tests" unit_tests
     phase "binary" build_binary
     phase "reference" cargo xtask gen --check
+    phase "fuzz" scripts/fuzz.sh 20
     phase "end to end" end_to_end
 fi
 
