@@ -9,11 +9,11 @@ use hyper::Method;
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use meseta_ext_proc::plain_http::{self, Peer};
 use crate::instance::StateDir;
 use crate::source::{self, Source};
 use crate::supervisor;
 use crate::terminal::Terminal;
+use meseta_ext_proc::plain_http::{self, Peer};
 
 /// Where Ollama listens unless told otherwise.
 const OLLAMA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 11434);
@@ -68,7 +68,8 @@ async fn has_models(address: SocketAddr) -> bool {
     struct Tags {
         models: Vec<serde::de::IgnoredAny>,
     }
-    let Ok(answer) = plain_http::call(&Peer::Tcp(address), Method::GET, "/api/tags", LIMIT).await else {
+    let Ok(answer) = plain_http::call(&Peer::Tcp(address), Method::GET, "/api/tags", LIMIT).await
+    else {
         return false;
     };
     let tags: Option<Tags> = serde_json::from_slice(&answer.body).ok();
