@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use meseta_config::Config;
-use sha2::{Digest, Sha256};
 
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -22,7 +21,6 @@ const NAMES: [&str; 3] = ["meseta.yaml", "plano_config.yaml", "arch_config.yaml"
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    digest: String,
     environment: Environment,
     config: Config,
 }
@@ -64,7 +62,6 @@ impl Source {
         };
         Ok(Self {
             path,
-            digest: format!("{:x}", Sha256::digest(text)),
             environment,
             config,
         })
@@ -73,11 +70,6 @@ impl Source {
     /// The file, absolute.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// SHA-256 of the text, in hexadecimal.
-    pub fn digest(&self) -> &str {
-        &self.digest
     }
 
     /// The variables it was loaded with.

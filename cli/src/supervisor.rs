@@ -101,7 +101,6 @@ impl<'a> Supervisor<'a> {
             server: None,
             envoy: None,
             config: plan.source.path().to_owned(),
-            digest: plan.source.digest().to_owned(),
             drain_seconds: config.server.drain_timeout.as_secs(),
             admin: None,
             listeners: Vec::new(),

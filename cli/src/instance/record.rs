@@ -1,4 +1,4 @@
-//! What a running instance tells others: its processes, its configuration's identity, where it listens.
+//! What a running instance tells others: its processes, its configuration, where it listens.
 //!
 //! Written by the process that holds the lock, replaced as a whole, so that a reader never sees half of it.
 
@@ -70,8 +70,6 @@ pub struct Record {
     pub envoy: Option<ProcessIdentity>,
     /// The configuration file, absolute.
     pub config: PathBuf,
-    /// SHA-256 of the file's text, in hexadecimal.
-    pub digest: String,
     /// Seconds that running requests get to finish.
     pub drain_seconds: u64,
     /// The server's admin address, when known.
@@ -142,7 +140,6 @@ mod tests {
             server: None,
             envoy: ProcessIdentity::of(std::process::id()),
             config: "/tmp/meseta.yaml".into(),
-            digest: "00".to_owned(),
             drain_seconds: 30,
             admin: Some("127.0.0.1:9902".to_owned()),
             listeners: vec![ListenerRecord::new(

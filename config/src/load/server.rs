@@ -117,7 +117,7 @@ pub(super) fn tracing(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Tr
     }
     tracing.otlp_endpoint = match ours.or(planos) {
         Some(node) => endpoint(&node, findings),
-        None => findings.variable(SPAN_VARIABLE),
+        None => variable(&map.absent("otlp_endpoint"), findings),
     };
     if let Some(node) = map.get("random_sampling") {
         match node
@@ -147,16 +147,30 @@ fn endpoint(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
         findings.secret_problem(node, reason, None);
         return None;
     }
-    let url = Url::parse(&expanded.text).ok();
-    let fits = url.is_some_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|h| !h.is_empty())
-    });
-    if !fits {
+    if !is_collector(&expanded.text) {
         let hint = Some("write it as `http://HOST:4317`".to_owned());
         findings.secret_problem(node, "is not an http or https URL", hint);
         return None;
     }
     Some(expanded.text)
+}
+
+/// The endpoint that the environment names.
+fn variable(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    let text = findings.variable(SPAN_VARIABLE)?;
+    if !is_collector(&text) {
+        let reason = format!("`{SPAN_VARIABLE}` is not an http or https URL");
+        let hint = Some("set it to `http://HOST:4317`".to_owned());
+        findings.secret_problem(node, reason, hint);
+        return None;
+    }
+    Some(text)
+}
+
+fn is_collector(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|h| !h.is_empty())
+    })
 }
 
 /// Reads `overrides`.

@@ -75,3 +75,22 @@ fn a_provider_without_a_key_of_ours_is_asked_with_the_clients() {
     assert!(provider.passthrough_auth && provider.credential.is_none());
     assert_eq!(asked.notices[0].path, "model_providers[0].access_key");
 }
+
+#[test]
+fn the_collector_that_the_environment_names_is_checked_and_never_shown() {
+    let read = |value: &'static str| {
+        load(&Source {
+            text: "model_providers: []\ntracing: {}\n",
+            name: "meseta.yaml",
+            env: &move |name| (name == "OTEL_TRACING_GRPC_ENDPOINT").then(|| value.to_owned()),
+            dir: Path::new("/"),
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        })
+    };
+    let config = read("http://collector:4317").unwrap();
+    let endpoint = config.tracing.otlp_endpoint;
+    assert_eq!(endpoint.as_deref(), Some("http://collector:4317"));
+    let problems = read("user:secret@collector").unwrap_err();
+    assert_eq!(problems.0[0].path, "tracing.otlp_endpoint");
+    assert!(!problems.to_string().contains("secret"), "{problems}");
+}
