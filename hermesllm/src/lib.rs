@@ -13,13 +13,16 @@
 //! need nothing but input. Nothing here panics on any input, and no error message holds a secret
 //! or a piece of a prompt.
 
+pub mod apis;
 pub mod dialect;
 pub mod endpoint;
 pub mod error;
 pub mod json_tap;
 pub mod models;
 pub mod providers;
+pub mod representation;
 pub mod request;
 pub mod sse;
 pub mod transcoder;
+pub mod translate;
 pub mod usage;

@@ -1,0 +1,1 @@
+//! Converse and ConverseStream (Amazon Bedrock).

@@ -1,0 +1,1 @@
+//! Chat, version 2 (Cohere).
