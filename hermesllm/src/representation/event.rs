@@ -118,6 +118,11 @@ pub enum BlockKind<'a> {
         /// The provider runs it.
         by_provider: bool,
     },
+    /// Sound or a picture; its bytes follow as deltas.
+    Media {
+        /// MIME type: `image/png`, `audio/pcm`.
+        media_type: Cow<'a, str>,
+    },
     /// Content that only its own API has, whole.
     Other {
         /// The API's own name for it.
@@ -144,13 +149,10 @@ pub enum Delta<'a> {
     Arguments(Cow<'a, str>),
     /// What the text rests on.
     Citation(Citation),
-    /// Sound or an image, in base64.
-    Data {
-        /// MIME type, with the first piece.
-        media_type: Option<Cow<'a, str>>,
-        /// The bytes, in base64.
-        data: Cow<'a, str>,
-    },
+    /// Bytes of sound or a picture, in base64.
+    Data(Cow<'a, str>),
+    /// What is said in sound.
+    Transcript(Cow<'a, str>),
 }
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
@@ -178,6 +180,9 @@ impl BlockKind<'_> {
                 custom,
                 by_provider,
             },
+            Self::Media { media_type } => BlockKind::Media {
+                media_type: owned(media_type),
+            },
             Self::Other { kind, value } => BlockKind::Other {
                 kind: owned(kind),
                 value,
@@ -197,10 +202,8 @@ impl Delta<'_> {
             Self::Encrypted(text) => Delta::Encrypted(owned(text)),
             Self::Arguments(text) => Delta::Arguments(owned(text)),
             Self::Citation(citation) => Delta::Citation(citation),
-            Self::Data { media_type, data } => Delta::Data {
-                media_type: media_type.map(owned),
-                data: owned(data),
-            },
+            Self::Data(data) => Delta::Data(owned(data)),
+            Self::Transcript(text) => Delta::Transcript(owned(text)),
         }
     }
 }

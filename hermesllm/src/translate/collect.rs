@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::representation::{
-    BlockKind, Choice, Delta, Part, PartKind, ProviderResponse, ProviderStreamResponse as Event,
-    Reasoning, TokenUsage, ToolCall,
+    Blob, BlockKind, Choice, Delta, Part, PartKind, ProviderResponse,
+    ProviderStreamResponse as Event, Reasoning, TokenUsage, ToolCall,
 };
 
 /// Adds events up. They have to follow the grammar ([`Grammar`](super::Grammar)).
@@ -137,6 +137,7 @@ fn part_of(kind: BlockKind<'_>) -> PartKind {
             custom,
             by_provider,
         }),
+        BlockKind::Media { media_type } => media(media_type.into_owned()),
         BlockKind::Other { kind, value } => PartKind::Other {
             kind: kind.into_owned(),
             value,
@@ -155,8 +156,34 @@ fn add(part: &mut Part, delta: Delta<'_>) {
         (_, Delta::Signature(more)) => {
             part.signature.get_or_insert_default().push_str(&more);
         }
-        // Sound and pictures in pieces have no form of their own in the representation yet.
+        (PartKind::Image { source, .. } | PartKind::Audio { source, .. }, Delta::Data(more)) => {
+            if let Blob::Base64 { data, .. } = source {
+                data.push_str(&more);
+            }
+        }
+        (PartKind::Audio { transcript, .. }, Delta::Transcript(more)) => {
+            transcript.get_or_insert_default().push_str(&more);
+        }
         _ => {}
+    }
+}
+
+fn media(media_type: String) -> PartKind {
+    let is_image = media_type.starts_with("image/");
+    let source = Blob::Base64 {
+        media_type,
+        data: String::new(),
+    };
+    if is_image {
+        PartKind::Image {
+            source,
+            detail: None,
+        }
+    } else {
+        PartKind::Audio {
+            source,
+            transcript: None,
+        }
     }
 }
 

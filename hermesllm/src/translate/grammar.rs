@@ -303,7 +303,10 @@ impl Block {
 /// The kind of a block that was never opened.
 fn kind_of(delta: &Delta<'_>) -> BlockKind<'static> {
     match delta {
-        Delta::Text(_) | Delta::Citation(_) | Delta::Data { .. } => BlockKind::Text,
+        Delta::Text(_) | Delta::Citation(_) => BlockKind::Text,
+        Delta::Data(_) | Delta::Transcript(_) => BlockKind::Media {
+            media_type: "".into(),
+        },
         Delta::Reasoning(_) | Delta::Summary(..) | Delta::Signature(_) | Delta::Encrypted(_) => {
             BlockKind::Reasoning {
                 id: None,
