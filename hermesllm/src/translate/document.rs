@@ -1,0 +1,139 @@
+//! Requests and answers that are one JSON document, from one API to another.
+
+use serde_json::Value;
+
+use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api, WriteOptions};
+use crate::representation::Losses;
+
+/// What a translation gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translated {
+    /// The document in the other API.
+    pub body: Vec<u8>,
+    /// What was lost on the way.
+    pub losses: Losses,
+}
+
+/// Why there is no translation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TranslateError {
+    /// The document is no JSON.
+    #[error("the document is not JSON")]
+    NotJson,
+    /// The document is not what its API prescribes.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// One of the APIs is about something else than the other.
+    #[error("there is no way from {from} to {to}")]
+    NoWay {
+        /// The API of the document.
+        from: Api,
+        /// The API that it should be in.
+        to: Api,
+    },
+}
+
+/// What the target of a request has to say.
+#[derive(Debug, Clone, Default)]
+pub struct RequestOptions<'a> {
+    /// The model, as the target knows it; without one, the request's own.
+    pub model: Option<&'a str>,
+    /// Whether the answer is to be streamed; without it, as the request says. For APIs that have it
+    /// in the path on either side.
+    pub stream: Option<bool>,
+    /// Ask for usage at the end of a stream, whatever the request says.
+    pub ask_usage: bool,
+}
+
+/// Translates a request.
+///
+/// # Errors
+/// [`TranslateError`]: a body that cannot be read, or APIs that have nothing in common.
+pub fn request(
+    from: Api,
+    to: Api,
+    body: &[u8],
+    options: &RequestOptions<'_>,
+) -> Result<Translated, TranslateError> {
+    let body = serde_json::from_slice(body).map_err(|_| TranslateError::NotJson)?;
+    let no_way = TranslateError::NoWay { from, to };
+    let mut request = from.read_request(body).ok_or(no_way.clone())??;
+    if let Some(model) = options.model {
+        model.clone_into(&mut request.model);
+    }
+    request.stream = options.stream.unwrap_or(request.stream);
+    if options.ask_usage && request.stream {
+        request.include_usage = Some(true);
+    }
+    let mut losses = Losses::new();
+    let value = to.write_request(request, &mut losses).ok_or(no_way)?;
+    Ok(Translated {
+        body: bytes(&value),
+        losses,
+    })
+}
+
+/// Translates an answer: from the provider's API to the client's. An answer whose status is no
+/// success is an error body.
+///
+/// # Errors
+/// [`TranslateError`]: a body that cannot be read, or APIs that have nothing in common.
+pub fn response(
+    from: Api,
+    to: Api,
+    status: u16,
+    body: &[u8],
+    options: &WriteOptions,
+) -> Result<Translated, TranslateError> {
+    if !(200..300).contains(&status) {
+        return error(from, to, status, body);
+    }
+    let body: Value = serde_json::from_slice(body).map_err(|_| TranslateError::NotJson)?;
+    let no_way = TranslateError::NoWay { from, to };
+    // Some providers answer errors with 200.
+    if let Some(found) = from.read_error(status, &body) {
+        let value = to.write_error(&found).ok_or(no_way)?;
+        return Ok(Translated {
+            body: bytes(&value),
+            losses: Losses::new(),
+        });
+    }
+    let mut answer = from.read_response(body).ok_or(no_way.clone())??;
+    if answer.model.is_empty() {
+        answer.model.clone_from(&options.model);
+    }
+    if answer.id.is_empty() {
+        answer.id.clone_from(&options.id);
+    }
+    answer.created.get_or_insert(options.created);
+    let mut losses = Losses::new();
+    let value = to.write_response(answer, &mut losses).ok_or(no_way)?;
+    Ok(Translated {
+        body: bytes(&value),
+        losses,
+    })
+}
+
+/// Translates an error body; one that is not understood keeps its status alone.
+fn error(from: Api, to: Api, status: u16, body: &[u8]) -> Result<Translated, TranslateError> {
+    let value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let found = from
+        .read_error(status, &value)
+        .unwrap_or_else(|| ProviderError {
+            status,
+            message: format!("the provider answered with status {status}"),
+            ..ProviderError::default()
+        });
+    let value = to
+        .write_error(&found)
+        .ok_or(TranslateError::NoWay { from, to })?;
+    Ok(Translated {
+        body: bytes(&value),
+        losses: Losses::new(),
+    })
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}

@@ -1,0 +1,227 @@
+//! A streamed answer, from one API to another, as it comes.
+
+use crate::apis::{ReadEvents, SupportedUpstreamAPIs as Api, WriteEvents, WriteOptions};
+use crate::representation::{Delta, Losses, ProviderStreamResponse as Event, TokenUsage};
+use crate::sse::{Frame, Framer};
+
+use super::{Grammar, Order};
+
+/// What has been learnt of an answer so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// The provider's identifier of the answer.
+    pub id: Option<String>,
+    /// The model that the provider names.
+    pub model: Option<String>,
+    /// What it cost, as far as it is reported.
+    pub usage: Option<TokenUsage>,
+    /// Why the first answer ended, in the provider's word.
+    pub finish_reason: Option<String>,
+    /// The model has begun to write.
+    pub content_started: bool,
+    /// Bytes of text, thoughts and arguments.
+    pub content_bytes: u64,
+    /// Events read.
+    pub events: u64,
+    /// Blocks without an event: signs of life.
+    pub comments: u64,
+    /// The stream holds an error.
+    pub error: bool,
+}
+
+impl Observed {
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Start {
+                id, model, usage, ..
+            } => {
+                self.id = Some(id.as_ref().to_owned()).filter(|id| !id.is_empty());
+                self.model = Some(model.as_ref().to_owned()).filter(|model| !model.is_empty());
+                if let Some(usage) = usage {
+                    self.usage(usage);
+                }
+            }
+            Event::Delta { delta, .. } => {
+                self.content_started = true;
+                self.content_bytes += length(delta);
+            }
+            Event::Usage(usage) => self.usage(usage),
+            Event::Stop { reason, .. } => {
+                self.finish_reason
+                    .get_or_insert_with(|| reason.raw.clone());
+            }
+            Event::Error { .. } => self.error = true,
+            _ => {}
+        }
+    }
+
+    fn usage(&mut self, later: &TokenUsage) {
+        self.usage
+            .get_or_insert_with(TokenUsage::default)
+            .update(later);
+    }
+}
+
+fn length(delta: &Delta<'_>) -> u64 {
+    match delta {
+        Delta::Text(text)
+        | Delta::Reasoning(text)
+        | Delta::Summary(_, text)
+        | Delta::Arguments(text)
+        | Delta::Transcript(text) => text.len() as u64,
+        Delta::Signature(_) | Delta::Encrypted(_) | Delta::Citation(_) | Delta::Data(_) => 0,
+    }
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The provider has said that this was all, or has told an error.
+    Complete,
+    /// It was cut; the client has been told.
+    Truncated,
+}
+
+/// Translates a stream. Any split of the input gives the same output.
+#[derive(Debug)]
+pub struct StreamTranslator {
+    framer: Framer,
+    reader: Box<dyn ReadEvents>,
+    grammar: Grammar,
+    writer: Box<dyn WriteEvents>,
+    losses: Losses,
+    observed: Observed,
+    /// The client's API has comments.
+    keeps_alive: bool,
+}
+
+impl StreamTranslator {
+    /// From a provider's API to a client's. `None` where one of them has no streams.
+    ///
+    /// No more than `max_event_bytes` of one event are held.
+    pub fn new(from: Api, to: Api, options: WriteOptions, max_event_bytes: usize) -> Option<Self> {
+        Some(Self {
+            framer: Framer::new(max_event_bytes),
+            reader: from.reader()?,
+            grammar: Grammar::new(to.order()),
+            writer: to.writer(options)?,
+            losses: Losses::new(),
+            observed: Observed::default(),
+            keeps_alive: to != Api::BedrockConverse,
+        })
+    }
+
+    /// Takes the next bytes from the provider and appends to `out` what goes to the client now.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let Self {
+            framer,
+            reader,
+            grammar,
+            writer,
+            losses,
+            observed,
+            keeps_alive: _,
+        } = self;
+        let (before, comments) = (out.len(), observed.comments);
+        framer.push(bytes, |frame| {
+            take(frame, &mut **reader, observed, &mut |event, observed| {
+                grammar.event(event, &mut |event| {
+                    observed.note(&event);
+                    writer.event(event, out, losses);
+                });
+            });
+        });
+        // A provider that is silent but alive keeps the client's connection alive too.
+        if out.len() == before && observed.comments > comments && self.keeps_alive {
+            out.extend_from_slice(b": keep-alive\n\n");
+        }
+    }
+
+    /// Takes note of the end of the provider's stream.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> StreamEnd {
+        let Self {
+            framer,
+            reader,
+            grammar,
+            writer,
+            losses,
+            observed,
+            keeps_alive: _,
+        } = self;
+        let mut pass = |event: Event<'_>, observed: &mut Observed| {
+            grammar.event(event, &mut |event| {
+                observed.note(&event);
+                writer.event(event, out, losses);
+            });
+        };
+        framer.finish(|frame| take(frame, &mut **reader, observed, &mut pass));
+        reader.finish(&mut |event| pass(event, observed));
+        if grammar.has_ended() {
+            return StreamEnd::Complete;
+        }
+        grammar.event(truncated(), &mut |event| {
+            observed.note(&event);
+            writer.event(event, out, losses);
+        });
+        StreamEnd::Truncated
+    }
+
+    /// What has been lost so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// What has been learnt so far.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+}
+
+fn take(
+    frame: Frame<'_>,
+    reader: &mut dyn ReadEvents,
+    observed: &mut Observed,
+    pass: &mut dyn FnMut(Event<'_>, &mut Observed),
+) {
+    match frame {
+        Frame::Event(event) => {
+            let Some(data) = &event.data else {
+                observed.comments += 1;
+                return;
+            };
+            observed.events += 1;
+            let name = std::str::from_utf8(event.name).ok();
+            let name = name.filter(|name| !name.is_empty());
+            let data = String::from_utf8_lossy(data);
+            reader.event(name, &data, &mut |event| pass(event, observed));
+        }
+        // What is too large to be read cannot be translated; a piece that is missing must not go
+        // unnoticed.
+        Frame::Oversized { first: true, .. } => pass(
+            Event::Error {
+                kind: "upstream_protocol_error".into(),
+                status: Some(502),
+                message: "the provider's stream holds an event that is too large".into(),
+            },
+            observed,
+        ),
+        Frame::Oversized { .. } => {}
+    }
+}
+
+fn truncated() -> Event<'static> {
+    Event::Error {
+        kind: "upstream_truncated".into(),
+        status: Some(502),
+        message: "the provider's answer stopped before its end".into(),
+    }
+}
+
+impl Api {
+    fn order(self) -> Order {
+        match self {
+            Self::AnthropicMessages | Self::BedrockConverse | Self::CohereChat => Order::Sequential,
+            _ => Order::Interleaved,
+        }
+    }
+}
