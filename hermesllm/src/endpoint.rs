@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::apis::SupportedUpstreamAPIs;
 use crate::dialect::Dialect;
 
 /// An operation of a client API.
@@ -22,6 +23,18 @@ pub enum Endpoint {
     Messages,
     /// `POST /v1/messages/count_tokens` (Anthropic).
     CountTokens,
+    /// `POST …/models/{model}:generateContent` (Gemini, Vertex AI); of providers only.
+    GenerateContent,
+    /// `POST …/models/{model}:streamGenerateContent` (Gemini, Vertex AI); of providers only.
+    StreamGenerateContent,
+    /// `POST /model/{model}/converse` (Amazon Bedrock); of providers only.
+    Converse,
+    /// `POST /model/{model}/converse-stream` (Amazon Bedrock); of providers only.
+    ConverseStream,
+    /// `POST /v2/chat` (Cohere); of providers only.
+    CohereChat,
+    /// `POST /v2/embed` (Cohere); of providers only.
+    CohereEmbed,
     /// `GET /v1/models` (both).
     Models,
     /// `GET /v1/models/{id}` (both).
@@ -32,13 +45,19 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::ChatCompletions,
         Self::Completions,
         Self::Responses,
         Self::Embeddings,
         Self::Messages,
         Self::CountTokens,
+        Self::GenerateContent,
+        Self::StreamGenerateContent,
+        Self::Converse,
+        Self::ConverseStream,
+        Self::CohereChat,
+        Self::CohereEmbed,
         Self::Models,
         Self::Model,
         Self::Health,
@@ -53,6 +72,12 @@ impl Endpoint {
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
+            Self::GenerateContent => "generate_content",
+            Self::StreamGenerateContent => "stream_generate_content",
+            Self::Converse => "converse",
+            Self::ConverseStream => "converse_stream",
+            Self::CohereChat => "cohere_chat",
+            Self::CohereEmbed => "cohere_embed",
             Self::Models => "models",
             Self::Model => "model",
             Self::Health => "health",
@@ -73,6 +98,22 @@ impl Endpoint {
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
             _ => Dialect::OpenAi,
         }
+    }
+
+    /// The API whose documents the endpoint takes and gives.
+    pub fn api(self) -> Option<SupportedUpstreamAPIs> {
+        Some(match self {
+            Self::ChatCompletions => SupportedUpstreamAPIs::OpenAiChat,
+            Self::Completions => SupportedUpstreamAPIs::OpenAiCompletions,
+            Self::Responses => SupportedUpstreamAPIs::OpenAiResponses,
+            Self::Embeddings => SupportedUpstreamAPIs::OpenAiEmbeddings,
+            Self::Messages => SupportedUpstreamAPIs::AnthropicMessages,
+            Self::GenerateContent | Self::StreamGenerateContent => SupportedUpstreamAPIs::Gemini,
+            Self::Converse | Self::ConverseStream => SupportedUpstreamAPIs::BedrockConverse,
+            Self::CohereChat => SupportedUpstreamAPIs::CohereChat,
+            Self::CohereEmbed => SupportedUpstreamAPIs::CohereEmbed,
+            Self::CountTokens | Self::Models | Self::Model | Self::Health => return None,
+        })
     }
 
     /// The methods that the endpoint takes, as an `allow` header lists them.

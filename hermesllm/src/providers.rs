@@ -70,12 +70,57 @@ struct Api {
     /// In place of the entry's own prefix, without slashes at its ends.
     prefix: Option<String>,
     auth: Option<Auth>,
+    /// Served for clients of another API, and losing what its own has: translation is better.
+    compatible: bool,
 }
 
 impl CatalogueEntry {
     /// Whether the provider serves this API itself.
     pub fn serves(&self, endpoint: Endpoint) -> bool {
         self.api(endpoint).is_some()
+    }
+
+    /// The API to ask the provider in, for a client's request to this one: the same if the provider
+    /// serves it as its own, else the one that keeps most of what the client's says; `None` when
+    /// there is no way. `stream`: the answer is to be streamed, which is another endpoint in some
+    /// APIs.
+    pub fn way(&self, endpoint: Endpoint, stream: bool) -> Option<Endpoint> {
+        if self.api(endpoint).is_some_and(|api| !api.compatible) {
+            return Some(endpoint);
+        }
+        let ways: &[Endpoint] = match (endpoint, stream) {
+            (
+                Endpoint::ChatCompletions
+                | Endpoint::Responses
+                | Endpoint::Messages
+                | Endpoint::Completions
+                | Endpoint::GenerateContent
+                | Endpoint::Converse
+                | Endpoint::StreamGenerateContent
+                | Endpoint::ConverseStream,
+                stream,
+            ) => {
+                if stream {
+                    &STREAMED
+                } else {
+                    &WHOLE
+                }
+            }
+            (Endpoint::Embeddings, _) => &[Endpoint::CohereEmbed],
+            _ => &[],
+        };
+        let own = |way: &&Endpoint| {
+            let has_codec = |endpoint: Endpoint| {
+                let api = endpoint.api();
+                api.is_some_and(crate::apis::SupportedUpstreamAPIs::has_codec)
+            };
+            **way != endpoint
+                && has_codec(endpoint)
+                && has_codec(**way)
+                && self.api(**way).is_some_and(|api| !api.compatible)
+        };
+        let translated = ways.iter().find(own).copied();
+        translated.or_else(|| self.serves(endpoint).then_some(endpoint))
     }
 
     /// The APIs that the provider serves itself.
@@ -164,6 +209,26 @@ impl CatalogueEntry {
     }
 }
 
+/// The APIs of conversations, from the one that keeps most to the one that keeps least.
+const WHOLE: [Endpoint; 6] = [
+    Endpoint::Messages,
+    Endpoint::GenerateContent,
+    Endpoint::Converse,
+    Endpoint::ChatCompletions,
+    Endpoint::Responses,
+    Endpoint::CohereChat,
+];
+
+/// The same for streams.
+const STREAMED: [Endpoint; 6] = [
+    Endpoint::Messages,
+    Endpoint::StreamGenerateContent,
+    Endpoint::ConverseStream,
+    Endpoint::ChatCompletions,
+    Endpoint::Responses,
+    Endpoint::CohereChat,
+];
+
 /// All providers that are known.
 #[derive(Debug, Default)]
 pub struct Catalogue {
@@ -221,6 +286,12 @@ fn expected_path(endpoint: Endpoint) -> Option<&'static str> {
         Endpoint::Embeddings => Some("/embeddings"),
         Endpoint::Messages => Some("/messages"),
         Endpoint::CountTokens => Some("/messages/count_tokens"),
+        Endpoint::GenerateContent => Some("/models/{model}:generateContent"),
+        Endpoint::StreamGenerateContent => Some("/models/{model}:streamGenerateContent?alt=sse"),
+        Endpoint::Converse => Some("/model/{model}/converse"),
+        Endpoint::ConverseStream => Some("/model/{model}/converse-stream"),
+        Endpoint::CohereChat => Some("/v2/chat"),
+        Endpoint::CohereEmbed => Some("/v2/embed"),
         Endpoint::Models | Endpoint::Model | Endpoint::Health => None,
     }
 }

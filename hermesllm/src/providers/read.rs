@@ -63,6 +63,8 @@ struct SpecialApi {
     path: Option<String>,
     prefix: Option<String>,
     auth: Option<RawAuth>,
+    #[serde(default)]
+    compatible: bool,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +146,7 @@ fn api(provider: &str, raw: RawApi) -> Result<Api, ReadError> {
             path: None,
             prefix: None,
             auth: None,
+            compatible: false,
         },
     };
     let known =
@@ -159,6 +162,7 @@ fn api(provider: &str, raw: RawApi) -> Result<Api, ReadError> {
         path: raw.path.unwrap_or_else(|| expected.to_owned()),
         prefix: raw.prefix.as_deref().map(trimmed),
         auth: raw.auth.map(auth),
+        compatible: raw.compatible,
     })
 }
 

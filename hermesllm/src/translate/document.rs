@@ -5,6 +5,8 @@ use serde_json::Value;
 use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::representation::Losses;
 
+use super::Observed;
+
 /// What a translation gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Translated {
@@ -12,6 +14,8 @@ pub struct Translated {
     pub body: Vec<u8>,
     /// What was lost on the way.
     pub losses: Losses,
+    /// What has been learnt of an answer; nothing of a request.
+    pub observed: Observed,
 }
 
 /// Why there is no translation.
@@ -71,6 +75,7 @@ pub fn request(
     Ok(Translated {
         body: bytes(&value),
         losses,
+        observed: Observed::default(),
     })
 }
 
@@ -93,11 +98,7 @@ pub fn response(
     let no_way = TranslateError::NoWay { from, to };
     // Some providers answer errors with 200.
     if let Some(found) = from.read_error(status, &body) {
-        let value = to.write_error(&found).ok_or(no_way)?;
-        return Ok(Translated {
-            body: bytes(&value),
-            losses: Losses::new(),
-        });
+        return failed(to, &found).ok_or(no_way);
     }
     let mut answer = from.read_response(body).ok_or(no_way.clone())??;
     if answer.model.is_empty() {
@@ -107,11 +108,13 @@ pub fn response(
         answer.id.clone_from(&options.id);
     }
     answer.created.get_or_insert(options.created);
+    let observed = Observed::of_answer(&answer);
     let mut losses = Losses::new();
     let value = to.write_response(answer, &mut losses).ok_or(no_way)?;
     Ok(Translated {
         body: bytes(&value),
         losses,
+        observed,
     })
 }
 
@@ -125,12 +128,17 @@ fn error(from: Api, to: Api, status: u16, body: &[u8]) -> Result<Translated, Tra
             message: format!("the provider answered with status {status}"),
             ..ProviderError::default()
         });
-    let value = to
-        .write_error(&found)
-        .ok_or(TranslateError::NoWay { from, to })?;
-    Ok(Translated {
-        body: bytes(&value),
+    failed(to, &found).ok_or(TranslateError::NoWay { from, to })
+}
+
+fn failed(to: Api, error: &ProviderError) -> Option<Translated> {
+    Some(Translated {
+        body: bytes(&to.write_error(error)?),
         losses: Losses::new(),
+        observed: Observed {
+            error: true,
+            ..Observed::default()
+        },
     })
 }
 

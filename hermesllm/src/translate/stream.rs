@@ -1,7 +1,9 @@
 //! A streamed answer, from one API to another, as it comes.
 
 use crate::apis::{ReadEvents, SupportedUpstreamAPIs as Api, WriteEvents, WriteOptions};
-use crate::representation::{Delta, Losses, ProviderStreamResponse as Event, TokenUsage};
+use crate::representation::{
+    Delta, Losses, Part, PartKind, ProviderResponse, ProviderStreamResponse as Event, TokenUsage,
+};
 use crate::sse::{Frame, Framer};
 
 use super::{Grammar, Order};
@@ -30,6 +32,24 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What a whole answer tells.
+    pub(super) fn of_answer(answer: &ProviderResponse) -> Self {
+        let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let first = answer.choices.first();
+        let parts = answer.choices.iter().flat_map(|choice| &choice.parts);
+        Self {
+            id: text(&answer.id),
+            model: text(&answer.model),
+            usage: answer.usage.clone(),
+            finish_reason: first
+                .and_then(|choice| choice.stop.as_ref())
+                .map(|stop| stop.raw.clone()),
+            content_started: true,
+            content_bytes: parts.map(size).sum(),
+            ..Self::default()
+        }
+    }
+
     fn note(&mut self, event: &Event<'_>) {
         match event {
             Event::Start {
@@ -59,6 +79,15 @@ impl Observed {
         self.usage
             .get_or_insert_with(TokenUsage::default)
             .update(later);
+    }
+}
+
+fn size(part: &Part) -> u64 {
+    match &part.kind {
+        PartKind::Text { text, .. } | PartKind::Refusal(text) => text.len() as u64,
+        PartKind::Reasoning(reasoning) => reasoning.text.len() as u64,
+        PartKind::ToolCall(call) => call.arguments.len() as u64,
+        _ => 0,
     }
 }
 
