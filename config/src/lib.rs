@@ -41,7 +41,7 @@ pub use config::{
 pub use detected::detected;
 pub use load::{load, Source};
 pub use problem::{Notice, NoticeKind, Problem, Problems};
-pub use provider::{Provider, Scheme};
+pub use provider::{OnLoss, OnLossError, Provider, Scheme};
 pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, RenderOptions};
 pub use resolve::{ListedModel, ResolveError, Target};
 pub use schema::{json_schema, reference};

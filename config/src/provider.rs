@@ -34,6 +34,47 @@ impl Scheme {
     }
 }
 
+/// What to do with what is lost in translation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLoss {
+    /// Say so in a header of the answer.
+    #[default]
+    Warn,
+    /// Nothing.
+    Drop,
+    /// Refuse the request.
+    Reject,
+}
+
+impl OnLoss {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// A text that is no [`OnLoss`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not known: write `warn`, `drop` or `reject`")]
+pub struct OnLossError;
+
+impl std::str::FromStr for OnLoss {
+    type Err = OnLossError;
+
+    fn from_str(text: &str) -> Result<Self, OnLossError> {
+        match text {
+            "warn" => Ok(Self::Warn),
+            "drop" => Ok(Self::Drop),
+            "reject" => Ok(Self::Reject),
+            _ => Err(OnLossError),
+        }
+    }
+}
+
 /// A provider as configured: all entries of `model_providers` that agree in everything but the
 /// model share one.
 #[derive(Clone)]
@@ -62,6 +103,8 @@ pub struct Provider {
     pub key_required: bool,
     /// The client's own credential is sent instead of ours.
     pub passthrough_auth: bool,
+    /// What to do when its API has no place for something of a request.
+    pub on_loss: OnLoss,
     /// Headers to send besides, names in lower case. Values may be secret.
     pub headers: Vec<(String, String)>,
     /// The environment variable from which the key comes or would come.
@@ -91,6 +134,7 @@ impl Provider {
             && self.credential == other.credential
             && self.key_required == other.key_required
             && self.passthrough_auth == other.passthrough_auth
+            && self.on_loss == other.on_loss
             && self.headers == other.headers
             && self.key_variable == other.key_variable
             && self.key_file == other.key_file
@@ -115,6 +159,7 @@ impl fmt::Debug for Provider {
             .field("authority", &self.authority)
             .field("credential", &self.credential)
             .field("passthrough_auth", &self.passthrough_auth)
+            .field("on_loss", &self.on_loss)
             .field("headers", &headers)
             .field("key_variable", &self.key_variable)
             .field("key_file", &self.key_file)

@@ -96,6 +96,7 @@ fn provider(provider: &Provider) -> Value {
         "key_file": provider.key_file.as_deref().map(path),
         "lacks_key": provider.lacks_key(),
         "passthrough_auth": provider.passthrough_auth,
+        "on_loss": provider.on_loss.as_str(),
         "headers": headers,
     })
 }

@@ -26,6 +26,7 @@ mod error;
 mod outbox;
 mod reply;
 mod request;
+mod translation;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -90,6 +91,7 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     /// The listener that the request came in on.
     pub(crate) listener: Arc<Listener>,
+    pub(crate) metrics: Arc<Metrics>,
     /// What goes back to Envoy.
     pub(crate) outbox: Outbox,
     /// What the exchange comes to.
@@ -113,6 +115,7 @@ impl Exchange {
             context: Context {
                 config,
                 listener,
+                metrics: Arc::clone(&metrics),
                 outbox: Outbox::default(),
                 outcome: Outcome::start(metrics, name),
             },

@@ -43,6 +43,11 @@ labels!(
     TokenLabels { provider, model, kind }
 );
 
+labels!(
+    /// What was lost in translation, by the two APIs and its kind: `dropped`, `approximated`.
+    LossLabels { client, provider, kind }
+);
+
 /// A single label called `reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Reason(pub(crate) &'static str);
@@ -80,6 +85,7 @@ pub(crate) struct Metrics {
     pub(crate) usage_estimated: Counter,
     pub(crate) models_not_labelled: Counter,
     pub(crate) log_lines_dropped: Gauge,
+    pub(crate) losses: Family<LossLabels, Counter>,
     pub(crate) reloads: Counter,
     pub(crate) reload_failures: Counter,
     pub(crate) last_reload_failed: Gauge,
@@ -155,6 +161,12 @@ impl Metrics {
             "Log lines that nobody took in time, since the start",
             log_lines_dropped.clone(),
         );
+        let losses = Family::default();
+        registry.register(
+            "translation_losses",
+            "Places in requests that the provider's API has no place for",
+            losses.clone(),
+        );
         let reloads = Counter::default();
         registry.register(
             "config_reloads",
@@ -193,6 +205,7 @@ impl Metrics {
             usage_estimated,
             models_not_labelled,
             log_lines_dropped,
+            losses,
             reloads,
             reload_failures,
             last_reload_failed,

@@ -93,6 +93,11 @@ impl ProviderRequest {
         })
     }
 
+    /// The body as it came in.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// The endpoint that the request was made to.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint

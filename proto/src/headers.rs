@@ -12,3 +12,6 @@ pub const CLUSTER: &str = "x-meseta-cluster";
 
 /// On answers: the model that served the request, as `provider/model`.
 pub const MODEL: &str = "x-meseta-model";
+
+/// On answers: places in the request that the provider's API has no place for, as JSON Pointers.
+pub const LOSS: &str = "x-meseta-loss";

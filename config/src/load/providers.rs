@@ -9,7 +9,7 @@ use url::Url;
 use super::document::{Map, Node};
 use super::findings::Findings;
 use super::schema;
-use crate::provider::Provider;
+use crate::provider::{OnLoss, Provider};
 use crate::schema::PROVIDER;
 
 mod address;
@@ -91,6 +91,9 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
     };
     let is_default = flag("default", findings);
     let passthrough = flag("passthrough_auth", findings);
+    let on_loss = map
+        .get("on_loss")
+        .and_then(|node| node.parsed(findings, str::parse::<OnLoss>));
     let headers = headers::read(map.get("headers"), findings);
     let http_host = map
         .get("http_host")
@@ -143,6 +146,7 @@ fn entry<'a>(map: &Map<'a>, node: &Node<'a>, findings: &mut Findings<'_>) -> Opt
         credential: credential.secret,
         key_required: entry.key_required || credential::is_named(map),
         passthrough_auth: credential.passthrough,
+        on_loss: on_loss.unwrap_or_default(),
         headers,
         key_variable: credential.variable,
         key_file: credential.file,

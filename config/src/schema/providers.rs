@@ -65,6 +65,16 @@ pub(crate) const PROVIDER: Object = Object::new(
         )
         .default("false")
         .example("model: openai/*\npassthrough_auth: true"),
+        Key::ours(
+            "on_loss",
+            Kind::OneOf(&["warn", "drop", "reject"]),
+            "What to do when a request is translated to the API that the provider speaks and that \
+             API has no place for something in it. `warn`: the answer's header `x-meseta-loss` \
+             names up to five places; `drop`: nothing is said; `reject`: the request is refused \
+             with 400 and all places.",
+        )
+        .default("warn")
+        .example("model: anthropic/*\non_loss: reject"),
         Key::shared(
             "http_host",
             Kind::Text,

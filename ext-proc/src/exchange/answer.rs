@@ -4,16 +4,22 @@
 //! they belong to is complete. Usage is published while the answer runs, because nothing can be
 //! said any more once the client has gone.
 
+mod passage;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::transcoder::{BodyKind, Ending as BodyEnding, Transcoder, TranscoderOptions};
+use hermesllm::translate::StreamTranslator;
 use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
+use self::passage::{Document, Passage};
 use super::request::Forwarded;
+use super::translation::Translation;
 use super::{Context, ExchangeError};
 use crate::cors;
 use crate::decode::Decoder;
@@ -32,8 +38,11 @@ const VIA_UPSTREAM: &str = "via_upstream";
 #[derive(Debug)]
 pub(crate) struct Answering {
     endpoint: Endpoint,
+    dialect: Dialect,
     kind: BodyKind,
-    transcoder: Transcoder,
+    passage: Passage,
+    /// The headers of an answer that is translated as a whole, until it is.
+    held: Option<HeaderEdits>,
     decoder: Option<Decoder>,
     published_events: u64,
     published_at: Instant,
@@ -52,6 +61,7 @@ impl Answering {
             model,
             strip_usage,
             estimated_input,
+            translation,
         } = forwarded;
         let from_provider =
             !model.is_empty() && code_details.as_deref().unwrap_or(VIA_UPSTREAM) == VIA_UPSTREAM;
@@ -89,30 +99,60 @@ impl Answering {
         } else {
             BodyKind::Opaque
         };
-        if decoder.is_some() {
-            edits.remove("content-encoding");
-        } else if kind != BodyKind::EventStream {
-            if let Some(length) = head.content_length {
-                // Envoy drops the length unless it is set anew; the bytes stay the same.
-                edits.set("content-length", length.to_string());
+        // What Envoy answers is in the client's API already; an answer without a body has none.
+        let translation = translation.filter(|_| from_provider && !head.end_of_stream);
+        let estimated_input = if from_provider { estimated_input } else { 0 };
+        let most_bytes = context.config.server.max_event_bytes;
+        let passage = match translation {
+            Some(translation) => {
+                if let Some(lost) = &translation.lost {
+                    edits.set(headers::LOSS, lost);
+                }
+                translated(*translation, kind, head.status, most_bytes, estimated_input)
             }
-        }
-
-        let answering = Self {
-            endpoint: client.endpoint,
-            kind,
-            transcoder: Transcoder::identity(TranscoderOptions {
+            None => Passage::Identity(Transcoder::identity(TranscoderOptions {
                 endpoint: client.endpoint,
                 kind,
                 status: head.status,
                 strip_usage_chunk: strip_usage && kind == BodyKind::EventStream,
-                estimated_input: if from_provider { estimated_input } else { 0 },
-                max_event_bytes: context.config.server.max_event_bytes,
-            }),
+                estimated_input,
+                max_event_bytes: most_bytes,
+            })),
+        };
+        if decoder.is_some() {
+            edits.remove("content-encoding");
+        }
+        match (&passage, head.content_length) {
+            (Passage::Identity(_), Some(length))
+                if decoder.is_none() && kind != BodyKind::EventStream =>
+            {
+                // Envoy drops the length unless it is set anew; the bytes stay the same.
+                edits.set("content-length", length.to_string());
+            }
+            (Passage::Identity(_), _) => {}
+            (Passage::Events { .. }, _) => {
+                edits.set("content-type", "text/event-stream");
+            }
+            (Passage::Document(_), _) => {
+                edits.set("content-type", "application/json");
+            }
+        }
+
+        let mut answering = Self {
+            endpoint: client.endpoint,
+            dialect: client.dialect,
+            kind,
+            passage,
+            held: None,
             decoder,
             published_events: 0,
             published_at: Instant::now(),
         };
+        if matches!(answering.passage, Passage::Document(_)) {
+            // Status and length are known when it is translated.
+            answering.held = Some(edits);
+            return Some(answering);
+        }
         let usage = answering.usage(context, head.end_of_stream);
         let metadata = Some(wire::usage_metadata(&usage));
         context
@@ -136,7 +176,7 @@ impl Answering {
         if let Err(()) = self.read(chunk.into(), end, &mut out) {
             return self.undecodable(context, out).map(Some);
         }
-        let ending = end.then(|| self.finish(&mut out));
+        let ending = end.then(|| self.finish(context, &mut out));
         self.emit(context, out, ending, true);
         Ok(ending)
     }
@@ -150,7 +190,7 @@ impl Answering {
         if let Err(()) = self.read(Bytes::new(), true, &mut out) {
             return self.undecodable(context, out);
         }
-        let ending = self.finish(&mut out);
+        let ending = self.finish(context, &mut out);
         self.emit(context, out, Some(ending), false);
         context
             .outbox
@@ -160,23 +200,50 @@ impl Answering {
 
     fn read(&mut self, chunk: Bytes, end: bool, out: &mut Vec<Bytes>) -> Result<(), ()> {
         let Some(decoder) = &mut self.decoder else {
-            self.transcoder.push(chunk, out);
+            self.passage.push(chunk, out);
             return Ok(());
         };
         let bytes = decoder.push(chunk).map_err(|_| ())?;
-        self.transcoder.push(bytes, out);
+        self.passage.push(bytes, out);
         if end {
             let bytes = decoder.finish().map_err(|_| ())?;
-            self.transcoder.push(bytes, out);
+            self.passage.push(bytes, out);
         }
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
-        match self.transcoder.finish(out) {
+    fn finish(&mut self, context: &mut Context, out: &mut Vec<Bytes>) -> Ending {
+        if let Passage::Document(document) = &mut self.passage {
+            let body = document.translate();
+            self.tell(context, body, out);
+        }
+        match self.passage.finish(out) {
             BodyEnding::Complete => Ending::Complete,
             BodyEnding::Truncated => Ending::Truncated,
         }
+    }
+
+    /// Sends the headers that were held, and the body that they belong to: the translated one, or
+    /// the error that there is none.
+    fn tell(
+        &mut self,
+        context: &mut Context,
+        body: Result<Vec<u8>, ApiError>,
+        out: &mut Vec<Bytes>,
+    ) {
+        let Some(mut edits) = self.held.take() else {
+            return;
+        };
+        let body = body.unwrap_or_else(|error| {
+            context.outcome.error = Some(error.code.reason());
+            context.outcome.status = error.code.status();
+            edits.set(":status", error.code.status().to_string());
+            error.body(self.dialect)
+        });
+        edits.set("content-length", body.len().to_string());
+        let message = wire::headers(Direction::Response, edits, None);
+        context.outbox.message(message);
+        out.push(body.into());
     }
 
     /// Ends an answer that cannot be decoded any further.
@@ -185,18 +252,33 @@ impl Answering {
         context: &mut Context,
         mut out: Vec<Bytes>,
     ) -> Result<Ending, ExchangeError> {
-        if self.kind != BodyKind::EventStream {
-            return Err(ExchangeError::Undecodable);
-        }
         let error = ApiError::new(
             ErrorCode::UpstreamProtocol,
             "the provider's answer cannot be decoded",
         );
+        match &mut self.passage {
+            Passage::Document(_) => {
+                out.clear();
+                self.tell(context, Err(error), &mut out);
+                self.emit(context, out, Some(Ending::Complete), true);
+                return Ok(Ending::Complete);
+            }
+            Passage::Events { translator, .. } => {
+                let mut bytes = Vec::new();
+                translator.fail(&error, &mut bytes);
+                out.push(bytes.into());
+            }
+            Passage::Identity(_) if self.kind != BodyKind::EventStream => {
+                return Err(ExchangeError::Undecodable);
+            }
+            Passage::Identity(transcoder) => {
+                let sequence = transcoder.progress().events;
+                // Closes an event that may be half out; between events a blank line means nothing.
+                out.push(Bytes::from_static(b"\n\n"));
+                out.push(error.stream_event(self.endpoint, sequence).into());
+            }
+        }
         context.outcome.error = Some(error.code.reason());
-        let sequence = self.transcoder.progress().events;
-        // Closes an event that may be half out; between events a blank line means nothing.
-        out.push(Bytes::from_static(b"\n\n"));
-        out.push(error.stream_event(self.endpoint, sequence).into());
         self.emit(context, out, Some(Ending::Truncated), true);
         Ok(Ending::Truncated)
     }
@@ -211,14 +293,14 @@ impl Answering {
     ) {
         context.outcome.response_bytes += out.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         let due = ending.is_some()
-            || self.transcoder.progress().events >= self.published_events + USAGE_EVENTS
+            || self.passage.progress().events >= self.published_events + USAGE_EVENTS
             || self.published_at.elapsed() >= USAGE_INTERVAL;
         if ending == Some(Ending::Truncated) && context.outcome.error.is_none() {
             context.outcome.error = Some(ErrorCode::UpstreamTruncated.reason());
         }
         let usage = self.usage(context, ending.is_some());
         if due {
-            self.published_events = self.transcoder.progress().events;
+            self.published_events = self.passage.progress().events;
             self.published_at = Instant::now();
         }
         context.outbox.body(
@@ -231,7 +313,7 @@ impl Answering {
 
     /// Takes what is known into the outcome and returns the figures to publish.
     fn usage(&self, context: &mut Context, complete: bool) -> UsageMetadata {
-        let progress = self.transcoder.progress();
+        let progress = self.passage.progress();
         let outcome = &mut context.outcome;
         // What was counted on request has not been used.
         let (used, estimated) = match self.endpoint {
@@ -261,4 +343,26 @@ impl Answering {
             complete,
         }
     }
+}
+
+/// How an answer of another API gets to the client.
+fn translated(
+    translation: Translation,
+    kind: BodyKind,
+    status: u16,
+    most_bytes: usize,
+    estimated_input: u64,
+) -> Passage {
+    if kind == BodyKind::EventStream && (200..300).contains(&status) {
+        let options = translation.options.clone();
+        let (from, to) = (translation.provider, translation.client);
+        if let Some(translator) = StreamTranslator::new(from, to, options, most_bytes) {
+            return Passage::Events {
+                translator: Box::new(translator),
+                estimated_input,
+            };
+        }
+    }
+    let document = Document::new(translation, status, most_bytes, estimated_input);
+    Passage::Document(Box::new(document))
 }

@@ -12,6 +12,7 @@ use meseta_proto::{headers, RequestMetadata};
 
 use super::credentials;
 use super::reply::{self, Client};
+use super::translation::{self, Translation};
 use super::Context;
 use crate::cors::{self, Verdict};
 use crate::head::RequestHead;
@@ -36,6 +37,8 @@ pub(crate) struct Forwarded {
     pub(crate) strip_usage: bool,
     /// Prompt tokens, estimated from the size of the prompt.
     pub(crate) estimated_input: u64,
+    /// The provider answers in another API than the client's.
+    pub(crate) translation: Option<Box<Translation>>,
 }
 
 impl Forwarded {
@@ -46,6 +49,7 @@ impl Forwarded {
             model: String::new(),
             strip_usage: false,
             estimated_input: 0,
+            translation: None,
         }
     }
 }
@@ -225,19 +229,34 @@ fn decide(
     for name in &head.private {
         edits.remove(name);
     }
-    let path = upstream_path(&target, head, client, &mut edits)?;
+    let way = provider
+        .entry()
+        .way(client.endpoint, request.stream())
+        .ok_or_else(|| translation::no_way(&target, client.endpoint))?;
+    let path = upstream_path(&target, head, client, way, &mut edits)?;
 
     let ask_usage = request.stream() && !request.include_usage() && provider.entry().stream_usage;
-    let edited = request.edit(&RequestEdits {
-        model: Some(&target.model),
-        ask_usage,
-    });
+    let (segments, translation) = if way == client.endpoint {
+        let edited = request.edit(&RequestEdits {
+            model: Some(&target.model),
+            ask_usage,
+        });
+        (edited.into_segments(), None)
+    } else {
+        let (body, translation) = translation::request(context, &request, way, &target)?;
+        for name in OF_ONE_API {
+            edits.remove(name);
+        }
+        edits.set("content-type", "application/json");
+        (vec![body], Some(Box::new(translation)))
+    };
+    let length: usize = segments.iter().map(Bytes::len).sum();
     edits
         .set(":path", path)
         .set(":authority", &provider.authority)
         .set(":scheme", provider.scheme.as_str())
         .set(headers::CLUSTER, &provider.cluster)
-        .set("content-length", edited.len().to_string())
+        .set("content-length", length.to_string())
         // Answers are read event by event: compression would only be undone again.
         .set("accept-encoding", "identity");
     for (name, value) in &provider.entry().headers {
@@ -268,47 +287,52 @@ fn decide(
         model: target.id.clone(),
         strip_usage: ask_usage && asks,
         estimated_input: (request.prompt_bytes() as u64).div_ceil(4),
+        translation,
     };
     let outbox = &mut context.outbox;
     outbox.message(wire::headers(Direction::Request, edits, Some(metadata)));
-    outbox.body(Direction::Request, edited.into_segments(), !trailers, None);
+    outbox.body(Direction::Request, segments, !trailers, None);
     if trailers {
         outbox.message(wire::trailers(Direction::Request, None));
     }
     Ok(forwarded)
 }
 
-/// The path at the provider, with the client's query string less its keys and, where the provider wants it
-/// there, the key.
+/// Headers that mean something to providers of one API only: `anthropic-version` is set anew where
+/// it is wanted.
+const OF_ONE_API: [&str; 5] = [
+    "anthropic-version",
+    "anthropic-beta",
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+];
+
+/// The path at the provider of the API that it is asked in, with the client's query string less its
+/// keys, where the API is the client's, and with the provider's key where it wants it there.
 fn upstream_path(
     target: &Target<'_>,
     head: &RequestHead,
     client: &Client,
+    way: Endpoint,
     edits: &mut HeaderEdits,
 ) -> Result<String, ApiError> {
     let provider = target.provider;
-    let query = head.path.split_once('?');
-    let query = query.map(|(_, query)| credentials::query_without_keys(query));
+    let query = head
+        .path
+        .split_once('?')
+        .filter(|_| way == client.endpoint)
+        .map(|(_, query)| credentials::query_without_keys(query));
     let mut path = provider
         .entry()
         .path(
-            client.endpoint,
+            way,
             &provider.path_prefix,
             &target.model,
             query.as_deref(),
         )
-        .ok_or_else(|| {
-            ApiError::new(
-                ErrorCode::UnsupportedApi,
-                format!(
-                    "provider `{}` does not serve the {} API",
-                    provider.name,
-                    client.endpoint.as_str()
-                ),
-            )
-            .with_param("model")
-        })?;
-    if let Some(key) = credentials::apply(provider, client.endpoint, head, edits)? {
+        .ok_or_else(|| translation::no_way(target, client.endpoint))?;
+    if let Some(key) = credentials::apply(provider, way, head, edits)? {
         path.push(if path.contains('?') { '&' } else { '?' });
         path.push_str(&key);
     }

@@ -1,6 +1,7 @@
 //! A streamed answer, from one API to another, as it comes.
 
 use crate::apis::{ReadEvents, SupportedUpstreamAPIs as Api, WriteEvents, WriteOptions};
+use crate::error::{ApiError, ErrorCode};
 use crate::representation::{
     Delta, Losses, Part, PartKind, ProviderResponse, ProviderStreamResponse as Event, TokenUsage,
 };
@@ -102,6 +103,8 @@ fn length(delta: &Delta<'_>) -> u64 {
     }
 }
 
+const TRUNCATED: &str = "the provider ended the stream before the answer was complete";
+
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
@@ -188,11 +191,28 @@ impl StreamTranslator {
         if grammar.has_ended() {
             return StreamEnd::Complete;
         }
-        grammar.event(truncated(), &mut |event| {
+        self.fail(&ApiError::new(ErrorCode::UpstreamTruncated, TRUNCATED), out);
+        StreamEnd::Truncated
+    }
+
+    /// Ends the client's stream with an error of ours, unless it has ended.
+    pub fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        let event = Event::Error {
+            kind: error.code.reason().into(),
+            status: Some(error.code.status()),
+            message: error.message.as_str().into(),
+        };
+        let Self {
+            grammar,
+            writer,
+            losses,
+            observed,
+            ..
+        } = self;
+        grammar.event(event, &mut |event| {
             observed.note(&event);
             writer.event(event, out, losses);
         });
-        StreamEnd::Truncated
     }
 
     /// What has been lost so far.
@@ -235,14 +255,6 @@ fn take(
             observed,
         ),
         Frame::Oversized { .. } => {}
-    }
-}
-
-fn truncated() -> Event<'static> {
-    Event::Error {
-        kind: "upstream_truncated".into(),
-        status: Some(502),
-        message: "the provider's answer stopped before its end".into(),
     }
 }
 

@@ -1,0 +1,172 @@
+//! How an answer's body gets to the client: as it is, or in the client's own API.
+
+use bytes::Bytes;
+use hermesllm::error::{ApiError, ErrorCode};
+use hermesllm::transcoder::{Ending, Progress, Transcoder};
+use hermesllm::translate::{self, Observed, StreamEnd, StreamTranslator, TranslateError};
+use hermesllm::usage::Usage;
+
+use crate::exchange::translation::Translation;
+
+/// A body on its way.
+#[derive(Debug)]
+pub(super) enum Passage {
+    /// Byte by byte.
+    Identity(Transcoder),
+    /// Event by event.
+    Events {
+        translator: Box<StreamTranslator>,
+        estimated_input: u64,
+    },
+    /// As a whole, once it is there.
+    Document(Box<Document>),
+}
+
+/// An answer that is one document in another API.
+#[derive(Debug)]
+pub(super) struct Document {
+    translation: Translation,
+    status: u16,
+    most_bytes: usize,
+    body: Vec<u8>,
+    too_large: bool,
+    observed: Observed,
+    estimated_input: u64,
+}
+
+impl Document {
+    pub(super) fn new(
+        translation: Translation,
+        status: u16,
+        most_bytes: usize,
+        estimated_input: u64,
+    ) -> Self {
+        Self {
+            translation,
+            status,
+            most_bytes,
+            body: Vec::new(),
+            too_large: false,
+            observed: Observed::default(),
+            estimated_input,
+        }
+    }
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.too_large |= self.body.len().saturating_add(chunk.len()) > self.most_bytes;
+        if !self.too_large {
+            self.body.extend_from_slice(chunk);
+        }
+    }
+
+    /// The document in the client's API.
+    pub(super) fn translate(&mut self) -> Result<Vec<u8>, ApiError> {
+        let body = std::mem::take(&mut self.body);
+        if self.too_large {
+            let message = format!("the provider's answer is larger than {} bytes", self.most_bytes);
+            return Err(ApiError::new(ErrorCode::UpstreamProtocol, message));
+        }
+        let Translation {
+            provider,
+            client,
+            options,
+            ..
+        } = &self.translation;
+        let translated = translate::response(*provider, *client, self.status, &body, options);
+        match translated {
+            Ok(translated) => {
+                self.observed = translated.observed;
+                Ok(translated.body)
+            }
+            Err(error) => {
+                self.observed.error = true;
+                Err(ApiError::new(ErrorCode::UpstreamProtocol, unreadable(&error)))
+            }
+        }
+    }
+}
+
+fn unreadable(error: &TranslateError) -> &'static str {
+    match error {
+        TranslateError::NotJson => "the provider's answer is not JSON",
+        _ => "the provider's answer is not what its API prescribes",
+    }
+}
+
+impl Passage {
+    /// Takes the next bytes from the provider.
+    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
+        match self {
+            Self::Identity(transcoder) => transcoder.push(chunk, out),
+            Self::Events { translator, .. } => {
+                let mut bytes = Vec::new();
+                translator.push(&chunk, &mut bytes);
+                out.push(bytes.into());
+            }
+            Self::Document(document) => document.push(&chunk),
+        }
+    }
+
+    /// Takes note of the end of the body. A document is translated by its owner, who knows the
+    /// status to answer with.
+    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
+        match self {
+            Self::Identity(transcoder) => transcoder.finish(out),
+            Self::Events { translator, .. } => {
+                let mut bytes = Vec::new();
+                let end = translator.finish(&mut bytes);
+                out.push(bytes.into());
+                match end {
+                    StreamEnd::Complete => Ending::Complete,
+                    StreamEnd::Truncated => Ending::Truncated,
+                }
+            }
+            Self::Document(_) => Ending::Complete,
+        }
+    }
+
+    /// What has been learnt so far.
+    pub(super) fn progress(&self) -> Progress<'_> {
+        match self {
+            Self::Identity(transcoder) => transcoder.progress(),
+            Self::Events {
+                translator,
+                estimated_input,
+            } => progress(translator.observed(), *estimated_input),
+            Self::Document(document) => progress(&document.observed, document.estimated_input),
+        }
+    }
+}
+
+fn progress(observed: &Observed, estimated_input: u64) -> Progress<'_> {
+    let (usage, estimated) = usage(observed, estimated_input);
+    Progress {
+        usage,
+        estimated,
+        events: observed.events,
+        content_started: observed.content_started,
+        model: observed.model.as_deref(),
+        response_id: observed.id.as_deref(),
+        finish_reason: observed.finish_reason.as_deref(),
+        error: observed.error,
+    }
+}
+
+/// The figures that are reported, and estimates for those that are not, as the identity has them.
+fn usage(observed: &Observed, estimated_input: u64) -> (Usage, bool) {
+    let reported = observed.usage.clone().unwrap_or_default();
+    if observed.error && observed.usage.is_none() && !observed.content_started {
+        return (Usage::default(), false);
+    }
+    let usage = Usage {
+        input: reported.input.unwrap_or(estimated_input),
+        output: reported
+            .output
+            .unwrap_or_else(|| observed.content_bytes.div_ceil(4)),
+        cached: reported.cached.unwrap_or(0),
+        cache_write: reported.cache_write.unwrap_or(0),
+        reasoning: reported.reasoning.unwrap_or(0),
+    };
+    let estimated = reported.input.is_none() || reported.output.is_none();
+    (usage, estimated)
+}

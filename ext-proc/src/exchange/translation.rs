@@ -1,0 +1,138 @@
+//! A request whose provider speaks another API than its client.
+//!
+//! Owns what is between the two: the request's translation, the policy on losses, and what the
+//! answer's translation has to know.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hermesllm::apis::{SupportedUpstreamAPIs as Api, WriteOptions};
+use hermesllm::endpoint::Endpoint;
+use hermesllm::error::{ApiError, ErrorCode};
+use hermesllm::representation::Losses;
+use hermesllm::request::ProviderRequest;
+use hermesllm::translate::{self, RequestOptions, TranslateError};
+use meseta_config::{OnLoss, Target};
+
+use super::Context;
+use crate::metrics::LossLabels;
+
+/// How many places a header names.
+const MOST_PLACES: usize = 5;
+/// How much of a place is shown: names of members are the client's own.
+const LONGEST_PLACE: usize = 120;
+
+/// The way of an answer back to its client.
+#[derive(Debug, Clone)]
+pub(crate) struct Translation {
+    /// The provider's API.
+    pub(crate) provider: Api,
+    /// The client's API.
+    pub(crate) client: Api,
+    pub(crate) options: WriteOptions,
+    /// The value of the header that names what was lost, if there is one to send.
+    pub(crate) lost: Option<String>,
+}
+
+/// Translates a request to the API of `way`.
+pub(crate) fn request(
+    context: &Context,
+    request: &ProviderRequest,
+    way: Endpoint,
+    target: &Target<'_>,
+) -> Result<(Bytes, Translation), ApiError> {
+    let (Some(client), Some(provider)) = (request.endpoint().api(), way.api()) else {
+        return Err(no_way(target, request.endpoint()));
+    };
+    let entry = target.provider.entry();
+    let options = RequestOptions {
+        model: Some(&target.model),
+        stream: Some(request.stream()),
+        ask_usage: entry.stream_usage,
+    };
+    let translated = translate::request(client, provider, request.body(), &options)
+        .map_err(|error| refused(error, target, request.endpoint()))?;
+    let losses = &translated.losses;
+    for loss in losses.as_slice() {
+        let labels = LossLabels {
+            client: client.as_str().to_owned(),
+            provider: provider.as_str().to_owned(),
+            kind: loss.kind.as_str().to_owned(),
+        };
+        context.metrics.losses.get_or_create(&labels).inc();
+    }
+    let policy = target.provider.on_loss;
+    if policy == OnLoss::Reject && !losses.is_empty() {
+        let places = places(losses, usize::MAX).join(", ");
+        let message = format!(
+            "provider `{}` cannot take all of this request: {places}",
+            target.provider.name
+        );
+        return Err(ApiError::new(ErrorCode::UnsupportedApi, message));
+    }
+    let lost = (policy == OnLoss::Warn && !losses.is_empty())
+        .then(|| places(losses, MOST_PLACES).join(", "));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let request_id = &context.outcome.request_id;
+    Ok((
+        translated.body.into(),
+        Translation {
+            provider,
+            client,
+            options: WriteOptions {
+                model: target.model.to_string(),
+                created: now.map_or(0, |since| since.as_secs()),
+                id: request_id.chars().filter(char::is_ascii_alphanumeric).collect(),
+                include_usage: request.include_usage(),
+            },
+            lost,
+        },
+    ))
+}
+
+/// The places of losses as a header may carry them.
+fn places(losses: &Losses, most: usize) -> Vec<String> {
+    let mut places: Vec<String> = Vec::new();
+    for loss in losses.as_slice() {
+        let place: String = loss
+            .path
+            .chars()
+            .map(|c| if c.is_ascii_graphic() && c != ',' { c } else { '?' })
+            .take(LONGEST_PLACE)
+            .collect();
+        if !places.contains(&place) {
+            places.push(place);
+        }
+        if places.len() == most {
+            break;
+        }
+    }
+    places
+}
+
+fn refused(error: TranslateError, target: &Target<'_>, endpoint: Endpoint) -> ApiError {
+    match error {
+        TranslateError::NotJson => {
+            ApiError::new(ErrorCode::InvalidJson, "the request is not valid JSON")
+        }
+        TranslateError::Read(error) => {
+            let param = error.at.trim_start_matches('/').replace('/', ".");
+            let message = format!("`{param}` {}", error.reason);
+            ApiError::new(ErrorCode::InvalidRequest, message).with_param(param)
+        }
+        _ => no_way(target, endpoint),
+    }
+}
+
+/// There is no way from the client's API to any of the provider's.
+pub(crate) fn no_way(target: &Target<'_>, endpoint: Endpoint) -> ApiError {
+    ApiError::new(
+        ErrorCode::UnsupportedApi,
+        format!(
+            "provider `{}` does not serve the {} API, and there is no translation to one that it serves",
+            target.provider.name,
+            endpoint.as_str()
+        ),
+    )
+    .with_param("model")
+}
