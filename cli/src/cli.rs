@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    down, launch, logs, reference, render, serve, status, supervise, up, validate, version,
+    down, launch, logs, reference, render, serve, status, supervise, translate, up, validate, version,
 };
 
 /// An AI-native data plane for stock Envoy.
@@ -32,6 +32,8 @@ pub enum Command {
     Validate(validate::Validate),
     /// Print what other programs need: Envoy's configuration, the filter, the schema
     Render(render::Render),
+    /// Translate a request, an answer or a stream from one API to another
+    Translate(translate::Translate),
     /// Print the version and what this build carries
     Version(version::Version),
     /// Print a page of the reference (for `cargo xtask gen`)

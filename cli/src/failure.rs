@@ -56,6 +56,11 @@ impl Failure {
         Self::new(1, "")
     }
 
+    /// A translation has lost something, which has been told: exit code 3.
+    pub fn lossy() -> Self {
+        Self::new(3, "")
+    }
+
     /// The command needs the filter and this build has none: exit code 1.
     pub fn no_filter() -> Self {
         Self::run(crate::filter::ABSENT)

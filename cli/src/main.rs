@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Logs(command) => command.run(&terminal),
         Command::Validate(command) => command.run(&terminal),
         Command::Render(command) => command.run(&terminal),
+        Command::Translate(command) => command.run(&terminal),
         Command::Version(command) => command.run(&terminal),
         Command::Reference(command) => command.run(&terminal),
         Command::Supervise(command) => command.run(&terminal),

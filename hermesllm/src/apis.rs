@@ -32,7 +32,7 @@ use std::fmt;
 use crate::representation::{Losses, ProviderStreamResponse};
 
 /// An API, as a client speaks it or a provider serves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SupportedUpstreamAPIs {
     /// `POST /v1/chat/completions` (OpenAI).
     OpenAiChat,

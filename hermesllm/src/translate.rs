@@ -11,6 +11,8 @@ mod collect;
 mod depth;
 mod document;
 mod grammar;
+#[cfg(test)]
+mod judge;
 mod stream;
 
 pub use collect::Collector;

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{ProviderError, ReadError, ReadEvents, SupportedUpstreamAPIs, WriteEvents, WriteOptions};
+use super::{
+    ProviderError, ReadError, ReadEvents, SupportedUpstreamAPIs, WriteEvents, WriteOptions,
+};
 use crate::representation::{Losses, ProviderResponse, Request};
 
 /// Leads each API to its codec; the others have none of this kind.
@@ -96,4 +98,5 @@ macro_rules! codecs {
 }
 
 codecs! {
+    OpenAiChat => openai_chat,
 }

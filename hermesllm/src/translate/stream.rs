@@ -68,8 +68,7 @@ impl Observed {
             }
             Event::Usage(usage) => self.usage(usage),
             Event::Stop { reason, .. } => {
-                self.finish_reason
-                    .get_or_insert_with(|| reason.raw.clone());
+                self.finish_reason.get_or_insert_with(|| reason.raw.clone());
             }
             Event::Error { .. } => self.error = true,
             _ => {}

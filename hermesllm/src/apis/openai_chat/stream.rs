@@ -1,0 +1,7 @@
+//! Streams: chunks, and `[DONE]`.
+
+mod reader;
+mod writer;
+
+pub use reader::Reader;
+pub use writer::Writer;

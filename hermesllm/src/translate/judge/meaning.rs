@@ -1,0 +1,161 @@
+//! What an answer means, whatever API it is written in.
+
+use serde_json::Value;
+
+use crate::apis::SupportedUpstreamAPIs as Api;
+use crate::representation::{PartKind, ProviderResponse, StopKind};
+use crate::sse::{Frame, Framer};
+use crate::translate::{Collector, Grammar, Order};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Aspect {
+    Text,
+    Tools,
+    Reasoning,
+    Stop,
+    Usage,
+}
+
+impl Aspect {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Text,
+        Self::Tools,
+        Self::Reasoning,
+        Self::Stop,
+        Self::Usage,
+    ];
+
+    /// Whether an API may have no place for it; then the loss has to be told.
+    pub(super) fn may_be_lost(self, to: Api) -> bool {
+        match self {
+            // Several choices, and refusals, which are text in most.
+            Self::Text | Self::Stop | Self::Usage => true,
+            Self::Tools | Self::Reasoning => {
+                to == Api::OpenAiCompletions || self == Self::Reasoning || to != Api::OpenAiChat
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Meaning {
+    text: String,
+    tools: Vec<(String, Value)>,
+    reasoning: String,
+    stop: Option<StopKind>,
+    usage: [Option<u64>; 2],
+    parts_of_usage: [u64; 2],
+}
+
+impl Meaning {
+    pub(super) fn of(answer: &ProviderResponse) -> Self {
+        let mut meaning = Self {
+            text: String::new(),
+            tools: Vec::new(),
+            reasoning: String::new(),
+            stop: None,
+            usage: [None; 2],
+            parts_of_usage: [0; 2],
+        };
+        if let Some(choice) = answer.choices.first() {
+            for part in &choice.parts {
+                match &part.kind {
+                    PartKind::Text { text, .. } | PartKind::Refusal(text) => {
+                        meaning.text.push_str(text);
+                    }
+                    PartKind::ToolCall(call) => {
+                        let arguments = serde_json::from_str(&call.arguments);
+                        let arguments =
+                            arguments.unwrap_or_else(|_| Value::String(call.arguments.clone()));
+                        // No arguments are none, however that is written.
+                        let arguments = match arguments {
+                            Value::String(text) if text.is_empty() => {
+                                Value::Object(Default::default())
+                            }
+                            Value::Null => Value::Object(Default::default()),
+                            other => other,
+                        };
+                        meaning.tools.push((call.name.clone(), arguments));
+                    }
+                    PartKind::Reasoning(reasoning) => {
+                        meaning.reasoning.push_str(&reasoning.text);
+                        meaning.reasoning.push_str(&reasoning.summary.concat());
+                    }
+                    _ => {}
+                }
+            }
+            meaning.stop = choice.stop.as_ref().map(|stop| stop.kind);
+        }
+        if let Some(usage) = &answer.usage {
+            meaning.usage = [usage.input, usage.output];
+            meaning.parts_of_usage = [usage.cached.unwrap_or(0), usage.reasoning.unwrap_or(0)];
+        }
+        meaning
+    }
+
+    pub(super) fn same(&self, other: &Self, aspect: Aspect) -> bool {
+        match aspect {
+            Aspect::Text => self.text == other.text,
+            Aspect::Tools => self.tools == other.tools,
+            Aspect::Reasoning => self.reasoning == other.reasoning,
+            Aspect::Stop => near(self.stop) == near(other.stop),
+            // A provider that reports none may be written as zero where the API insists.
+            Aspect::Usage => self
+                .usage
+                .iter()
+                .zip(other.usage)
+                .all(|(own, other)| own.unwrap_or(0) == other.unwrap_or(0)),
+        }
+    }
+
+    pub(super) fn show(&self, aspect: Aspect) -> String {
+        let text = match aspect {
+            Aspect::Text => format!("{:?}", self.text),
+            Aspect::Tools => format!("{:?}", self.tools),
+            Aspect::Reasoning => format!("{:?}", self.reasoning),
+            Aspect::Stop => format!("{:?}", self.stop),
+            Aspect::Usage => format!("{:?}", self.usage),
+        };
+        text.chars().take(150).collect()
+    }
+}
+
+/// Kinds of ends that not every API tells apart.
+fn near(stop: Option<StopKind>) -> Option<StopKind> {
+    Some(match stop? {
+        StopKind::StopSequence | StopKind::Pause | StopKind::Other => StopKind::End,
+        StopKind::ContextWindow => StopKind::MaxTokens,
+        StopKind::Refusal => StopKind::ContentFilter,
+        StopKind::Malformed => StopKind::ToolCalls,
+        other => other,
+    })
+}
+
+/// What a stream adds up to, and whether it says that it is all.
+pub(super) fn of_stream(api: Api, bytes: &[u8]) -> (Meaning, bool) {
+    let mut reader = api.reader().unwrap();
+    let mut grammar = Grammar::new(Order::Interleaved);
+    let mut collector = Collector::new();
+    let mut framer = Framer::new(64 << 20);
+    let mut events = Vec::new();
+    let mut note = |frame: Frame<'_>| {
+        if let Frame::Event(event) = frame {
+            if let Some(data) = event.data {
+                let name = String::from_utf8_lossy(event.name).into_owned();
+                events.push((name, String::from_utf8_lossy(&data).into_owned()));
+            }
+        }
+    };
+    framer.push(bytes, &mut note);
+    framer.finish(&mut note);
+    for (name, data) in &events {
+        let name = (!name.is_empty()).then_some(name.as_str());
+        reader.event(name, data, &mut |event| {
+            grammar.event(event, &mut |event| collector.event(event));
+        });
+    }
+    reader.finish(&mut |event| grammar.event(event, &mut |event| collector.event(event)));
+    let complete = collector.is_complete() || collector.error().is_some();
+    (Meaning::of(&collector.into_answer()), complete)
+}
