@@ -98,5 +98,6 @@ macro_rules! codecs {
 }
 
 codecs! {
+    AnthropicMessages => anthropic_messages,
     OpenAiChat => openai_chat,
 }

@@ -12,6 +12,8 @@ mod recordings;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::apis::{SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::representation::Losses;
 
@@ -162,6 +164,30 @@ fn every_recorded_stream_means_the_same_in_every_api() {
     verdict.finish("streams");
 }
 
+/// The first place where two documents differ.
+fn difference(one: &Value, other: &Value, at: &str) -> Option<String> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys = one.keys().chain(other.keys());
+            keys.into_iter().find_map(|key| {
+                let (one, other) = (one.get(key), other.get(key));
+                let null = Value::Null;
+                difference(
+                    one.unwrap_or(&null),
+                    other.unwrap_or(&null),
+                    &format!("{at}/{key}"),
+                )
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut pairs = one.iter().zip(other).enumerate();
+            pairs.find_map(|(index, (one, other))| difference(one, other, &format!("{at}/{index}")))
+        }
+        _ if one == other => None,
+        _ => Some(format!("{at}: {one} / {other}").chars().take(600).collect()),
+    }
+}
+
 /// How often a sign of life is passed on depends on how the bytes come.
 fn without_keep_alive(bytes: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(bytes)
@@ -196,7 +222,12 @@ fn every_recorded_request_means_the_same_in_its_own_api_and_is_read_in_every_oth
             let read = to.read_request(written.clone()).unwrap();
             let read = read.unwrap_or_else(|error| panic!("{} -> {to}: {error}", recording.id));
             let again = to.write_request(read, &mut Losses::new()).unwrap();
-            assert_eq!(written, again, "{} -> {to}: not stable", recording.id);
+            assert!(
+                written == again,
+                "{} -> {to}: not stable: {:?}",
+                recording.id,
+                difference(&written, &again, "")
+            );
             if to == recording.api {
                 assert!(losses.is_empty(), "{}: {losses:?}", recording.id);
             }

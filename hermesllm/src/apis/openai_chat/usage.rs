@@ -44,6 +44,12 @@ pub(super) fn read(value: Value) -> (TokenUsage, Vec<Extension>) {
             usage.output = Some(output.saturating_add(reasoning));
         }
     }
+    // More cached than read: some count what is cached apart (Azure's Grok).
+    if let (Some(input), Some(cached)) = (usage.input, usage.cached) {
+        if cached > input {
+            usage.input = Some(input.saturating_add(cached));
+        }
+    }
     (usage, extensions)
 }
 

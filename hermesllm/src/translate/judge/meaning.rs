@@ -64,6 +64,8 @@ impl Meaning {
                     PartKind::Text { text, .. } | PartKind::Refusal(text) => {
                         meaning.text.push_str(text);
                     }
+                    // The provider's own affair, which most APIs do not show.
+                    PartKind::ToolCall(call) if call.by_provider => {}
                     PartKind::ToolCall(call) => {
                         let arguments = serde_json::from_str(&call.arguments);
                         let arguments =
