@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    down, launch, logs, reference, render, serve, status, supervise, translate, up, validate, version,
+    down, launch, logs, reference, render, serve, status, supervise, translate, up, validate,
+    version,
 };
 
 /// An AI-native data plane for stock Envoy.

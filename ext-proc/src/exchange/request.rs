@@ -325,12 +325,7 @@ fn upstream_path(
         .map(|(_, query)| credentials::query_without_keys(query));
     let mut path = provider
         .entry()
-        .path(
-            way,
-            &provider.path_prefix,
-            &target.model,
-            query.as_deref(),
-        )
+        .path(way, &provider.path_prefix, &target.model, query.as_deref())
         .ok_or_else(|| translation::no_way(target, client.endpoint))?;
     if let Some(key) = credentials::apply(provider, way, head, edits)? {
         path.push(if path.contains('?') { '&' } else { '?' });

@@ -82,7 +82,10 @@ pub(crate) fn request(
             options: WriteOptions {
                 model: target.model.to_string(),
                 created: now.map_or(0, |since| since.as_secs()),
-                id: request_id.chars().filter(char::is_ascii_alphanumeric).collect(),
+                id: request_id
+                    .chars()
+                    .filter(char::is_ascii_alphanumeric)
+                    .collect(),
                 include_usage: request.include_usage(),
             },
             lost,
@@ -97,7 +100,13 @@ fn places(losses: &Losses, most: usize) -> Vec<String> {
         let place: String = loss
             .path
             .chars()
-            .map(|c| if c.is_ascii_graphic() && c != ',' { c } else { '?' })
+            .map(|c| {
+                if c.is_ascii_graphic() && c != ',' {
+                    c
+                } else {
+                    '?'
+                }
+            })
             .take(LONGEST_PLACE)
             .collect();
         if !places.contains(&place) {

@@ -63,7 +63,10 @@ impl Document {
     pub(super) fn translate(&mut self) -> Result<Vec<u8>, ApiError> {
         let body = std::mem::take(&mut self.body);
         if self.too_large {
-            let message = format!("the provider's answer is larger than {} bytes", self.most_bytes);
+            let message = format!(
+                "the provider's answer is larger than {} bytes",
+                self.most_bytes
+            );
             return Err(ApiError::new(ErrorCode::UpstreamProtocol, message));
         }
         let Translation {
@@ -80,7 +83,10 @@ impl Document {
             }
             Err(error) => {
                 self.observed.error = true;
-                Err(ApiError::new(ErrorCode::UpstreamProtocol, unreadable(&error)))
+                Err(ApiError::new(
+                    ErrorCode::UpstreamProtocol,
+                    unreadable(&error),
+                ))
             }
         }
     }

@@ -206,7 +206,12 @@ pub(super) fn cache_control(hint: CacheHint) -> Value {
 
 /// Writes the content of a message: a lone plain text as such, else a list; `None` where there is
 /// none.
-pub(super) fn write(parts: Vec<Part>, same: bool, losses: &mut Losses) -> Option<Value> {
+pub(super) fn write(mut parts: Vec<Part>, same: bool, losses: &mut Losses) -> Option<Value> {
+    if !same {
+        for part in &mut parts {
+            strip(part, losses);
+        }
+    }
     if let [Part {
         kind: PartKind::Text { text, citations },
         cache: None,
@@ -222,7 +227,26 @@ pub(super) fn write(parts: Vec<Part>, same: bool, losses: &mut Losses) -> Option
     let list: Vec<Value> = parts
         .filter_map(|part| write_part(part, same, losses))
         .collect();
+    if let [Value::Object(only)] = list.as_slice() {
+        // What stood beside it has no place here.
+        if let (false, 2, Some(text @ Value::String(_))) = (same, only.len(), only.get("text")) {
+            return Some(text.clone());
+        }
+    }
     (!list.is_empty()).then(|| list.into())
+}
+
+/// Takes off what only the other API has.
+fn strip(part: &mut Part, losses: &mut Losses) {
+    if part.cache.take().is_some() {
+        losses.dropped(part.at.clone(), "this API caches by itself");
+    }
+    losses.dropped_extensions(std::mem::take(&mut part.extensions));
+    if let PartKind::Text { citations, .. } = &mut part.kind {
+        if !std::mem::take(citations).is_empty() {
+            losses.dropped(part.at.clone(), "this API has no citations in a request");
+        }
+    }
 }
 
 fn write_part(part: Part, same: bool, losses: &mut Losses) -> Option<Value> {
@@ -241,10 +265,9 @@ fn write_part(part: Part, same: bool, losses: &mut Losses) -> Option<Value> {
         losses.dropped(at.clone(), "this API has no place for a signature here");
     }
     match cache {
-        Some(hint) if same => {
+        Some(hint) => {
             object.insert("cache_control".to_owned(), cache_control(hint));
         }
-        Some(_) => losses.dropped(at, "this API caches by itself"),
         None => {}
     }
     put_extensions(&mut object, extensions, same, &[], losses);
@@ -263,12 +286,7 @@ fn content(
     losses: &mut Losses,
 ) -> Option<Written> {
     let value = match kind {
-        PartKind::Text { text, citations } => {
-            if !citations.is_empty() && !same {
-                losses.dropped(at.clone(), "this API has no citations in a request");
-            }
-            json!({"type": "text", "text": text})
-        }
+        PartKind::Text { text, citations: _ } => json!({"type": "text", "text": text}),
         PartKind::Refusal(text) => json!({"type": "refusal", "refusal": text}),
         PartKind::Image { source, detail } => {
             let Some(url) = address(source) else {

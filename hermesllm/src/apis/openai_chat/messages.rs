@@ -336,12 +336,6 @@ fn write_result(
         if is_error {
             losses.approximated(at.clone(), "this API does not tell failed results apart");
         }
-        for part in &mut parts {
-            // The hint is the message's in this API, if anywhere.
-            if part.cache.take().is_some() {
-                losses.dropped(part.at.clone(), "this API caches by itself");
-            }
-        }
     }
     let said = content::write(parts, same, losses);
     let said = said.or_else(|| structured.map(|value| value.to_string().into()));
