@@ -100,6 +100,19 @@ impl Endpoint {
         }
     }
 
+    /// Whether clients may call it; the others are called at providers only.
+    pub fn is_of_clients(self) -> bool {
+        !matches!(
+            self,
+            Self::GenerateContent
+                | Self::StreamGenerateContent
+                | Self::Converse
+                | Self::ConverseStream
+                | Self::CohereChat
+                | Self::CohereEmbed
+        )
+    }
+
     /// The API whose documents the endpoint takes and gives.
     pub fn api(self) -> Option<SupportedUpstreamAPIs> {
         Some(match self {

@@ -83,6 +83,7 @@ fn recording(file: &Path) -> Option<Recording> {
     let name = value["endpoint"].as_str()?;
     let endpoint = Endpoint::ALL
         .into_iter()
+        .filter(|endpoint| endpoint.is_of_clients())
         .find(|endpoint| endpoint.as_str() == name && endpoint.methods().starts_with("POST"))?;
     let (kind, body) = match value["response_format"].as_str()? {
         "json" => (

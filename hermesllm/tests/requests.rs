@@ -83,7 +83,8 @@ fn requests() -> Option<Vec<Request>> {
         let Ok(recording) = serde_json::from_str::<Recording<'_>>(&text) else {
             continue;
         };
-        let Some(endpoint) = Endpoint::named(&recording.endpoint) else {
+        let own = Endpoint::named(&recording.endpoint).filter(|own| own.is_of_clients());
+        let Some(endpoint) = own else {
             continue;
         };
         let body = recording.request_body.map(RawValue::get);

@@ -67,7 +67,8 @@ async def test_without_a_default_a_missing_model_is_said_to_be_missing(make_stac
 
 
 async def test_a_provider_that_lacks_the_api_is_named(client):
-    assert_error(await client.post(ANTHROPIC, json={"model": "openai/x"}), ANTHROPIC, 400, "openai")
+    response = await client.post("/v1/embeddings", json={"model": "anthropic/x", "input": "hi"})
+    assert_error(response, "/v1/embeddings", 400, "anthropic")
 
 
 async def test_a_body_over_the_limit_is_refused_and_reaches_no_provider(make_stack, provider):

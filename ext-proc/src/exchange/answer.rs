@@ -18,6 +18,7 @@ use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
 use self::passage::{Document, Passage};
+use super::reply;
 use super::request::Forwarded;
 use super::translation::Translation;
 use super::{Context, ExchangeError};
@@ -99,8 +100,13 @@ impl Answering {
         } else {
             BodyKind::Opaque
         };
-        // What Envoy answers is in the client's API already; an answer without a body has none.
-        let translation = translation.filter(|_| from_provider && !head.end_of_stream);
+        // What Envoy answers is in the client's API already.
+        let translation = translation.filter(|_| from_provider);
+        if let (Some(translation), true) = (&translation, head.end_of_stream) {
+            let error = nothing(translation, head.status);
+            reply::replace(context, &client, head.status, error);
+            return None;
+        }
         let estimated_input = if from_provider { estimated_input } else { 0 };
         let most_bytes = context.config.server.max_event_bytes;
         let passage = match translation {
@@ -365,4 +371,11 @@ fn translated(
     }
     let document = Document::new(translation, status, most_bytes, estimated_input);
     Passage::Document(Box::new(document))
+}
+
+/// What to say where the provider has said nothing: an error of its own without a body, or none at
+/// all where an answer should be.
+fn nothing(translation: &Translation, status: u16) -> Result<Vec<u8>, ApiError> {
+    let mut document = Document::new(translation.clone(), status, 0, 0);
+    document.translate()
 }

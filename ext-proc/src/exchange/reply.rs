@@ -84,6 +84,19 @@ fn refuse_with(context: &mut Context, client: &Client, error: &ApiError, mut edi
     send(context, client, error.code.status(), body, edits);
 }
 
+/// Answers in the place of a provider whose answer has no body: with this one, or with the error.
+pub(crate) fn replace(
+    context: &mut Context,
+    client: &Client,
+    status: u16,
+    body: Result<Vec<u8>, ApiError>,
+) {
+    match body {
+        Ok(body) => send(context, client, status, body, HeaderEdits::default()),
+        Err(error) => refuse(context, client, &error),
+    }
+}
+
 /// Answers, whatever the status.
 pub(crate) fn send(
     context: &mut Context,

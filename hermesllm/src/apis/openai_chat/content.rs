@@ -264,11 +264,8 @@ fn write_part(part: Part, same: bool, losses: &mut Losses) -> Option<Value> {
     if signature.is_some() {
         losses.dropped(at.clone(), "this API has no place for a signature here");
     }
-    match cache {
-        Some(hint) => {
-            object.insert("cache_control".to_owned(), cache_control(hint));
-        }
-        None => {}
+    if let Some(hint) = cache {
+        object.insert("cache_control".to_owned(), cache_control(hint));
     }
     put_extensions(&mut object, extensions, same, &[], losses);
     Some(object.into())

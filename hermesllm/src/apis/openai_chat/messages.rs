@@ -316,7 +316,7 @@ fn write_result(
         "role".to_owned(),
         if is_function { "function" } else { "tool" }.into(),
     );
-    if !is_function && !(same && id.is_empty()) {
+    if !(is_function || same && id.is_empty()) {
         message.insert("tool_call_id".to_owned(), id.into());
     }
     if same {

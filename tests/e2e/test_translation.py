@@ -1,0 +1,256 @@
+"""Clients of one API, providers of another."""
+
+import asyncio
+import json
+
+import anthropic
+import httpx
+import openai
+import pytest
+import pytest_asyncio
+
+from stack import until
+
+JSON = [("content-type", "application/json")]
+STREAM = [("content-type", "text/event-stream")]
+MESSAGES = {"max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}
+
+CHAT_ANSWER = {
+    "id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "gpt-x",
+    "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+        "role": "assistant", "content": "Let me look.",
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}},
+            {"id": "call_2", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}]}}],
+    "usage": {"prompt_tokens": 20, "completion_tokens": 12, "total_tokens": 32, "prompt_tokens_details": {"cached_tokens": 8}},
+}
+MESSAGE_ANSWER = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "end_turn", "stop_sequence": None,
+    "content": [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}, {"type": "text", "text": "Hello."}],
+    "usage": {"input_tokens": 5, "output_tokens": 7, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 0},
+}
+
+
+def sse(events):
+    return "".join(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n" for event in events).encode()
+
+
+def named(events):
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+
+
+def chat_chunks(*deltas, finish="stop"):
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x"}
+    chunks = [{**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks.append({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+    return [*chunks, {**chunk, "choices": [], "usage": usage}, "[DONE]"]
+
+
+def message_events(*blocks, stop="end_turn"):
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [], "usage": usage}
+    events = [{"type": "message_start", "message": message}]
+    for index, (block, deltas) in enumerate(blocks):
+        events.append({"type": "content_block_start", "index": index, "content_block": block})
+        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        events.append({"type": "content_block_stop", "index": index})
+    events.append({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 4}})
+    return [*events, {"type": "message_stop"}]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def messages_client(stack):
+    async with anthropic.AsyncAnthropic(base_url=stack.url, api_key="client", max_retries=0) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chat_client(stack):
+    async with openai.AsyncOpenAI(base_url=f"{stack.url}/v1", api_key="client", max_retries=0) as client:
+        yield client
+
+
+async def test_an_anthropic_client_gets_answers_and_parallel_tools_of_an_openai_provider(stack, provider, messages_client, model):
+    seen = provider.answers(model, 200, JSON, json.dumps(CHAT_ANSWER).encode())
+    answer = await messages_client.messages.create(
+        model=f"openai/{model}", max_tokens=50, system="Be brief.",
+        tools=[{"name": "weather", "description": "d", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}],
+        messages=[{"role": "user", "content": [
+            {"type": "text", "text": "Where is it warm?"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}],
+    )
+    assert answer.stop_reason == "tool_use"
+    assert [block.type for block in answer.content] == ["text", "tool_use", "tool_use"]
+    assert answer.content[2].input == {"city": "Rome"} and answer.content[1].id != answer.content[2].id
+    assert (answer.usage.input_tokens, answer.usage.cache_read_input_tokens, answer.usage.output_tokens) == (12, 8, 12)
+    request = seen[0]
+    assert request.path == "/v1/chat/completions"
+    assert request.header("authorization").startswith("Bearer sk-openai") and not request.header("x-api-key")
+    assert not request.header("anthropic-version")
+    body = request.json
+    assert body["model"] == model and body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/png;base64,AAAA"
+    assert body["tools"][0]["function"]["name"] == "weather"
+    line = await stack.exchange_line(model)
+    assert (line["input_tokens"], line["output_tokens"], line["cached_tokens"]) == (20, 12, 8)
+
+
+async def test_results_of_tools_go_back_in_the_providers_own_form(provider, messages_client, model):
+    seen = provider.answers(model, 200, JSON, json.dumps(CHAT_ANSWER).encode())
+    calls = [{"type": "tool_use", "id": f"t{n}", "name": "weather", "input": {"n": n}} for n in (1, 2)]
+    results = [{"type": "tool_result", "tool_use_id": f"t{n}", "content": f"{n} degrees"} for n in (1, 2)]
+    await messages_client.messages.create(model=f"openai/{model}", max_tokens=5, messages=[
+        {"role": "user", "content": "hi"}, {"role": "assistant", "content": calls}, {"role": "user", "content": results}])
+    roles = [(message["role"], message.get("tool_call_id")) for message in seen[0].json["messages"]]
+    assert roles == [("user", None), ("assistant", None), ("tool", "t1"), ("tool", "t2")]
+    assert json.loads(seen[0].json["messages"][1]["tool_calls"][1]["function"]["arguments"]) == {"n": 2}
+
+
+async def test_an_anthropic_client_streams_from_an_openai_provider(stack, provider, messages_client, model):
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+    events = chat_chunks(
+        {"role": "assistant", "content": ""}, {"content": "Let "}, {"content": "me."}, {"tool_calls": [call]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": ' "Paris"}'}}]}, finish="tool_calls")
+    seen = provider.answers(model, 200, STREAM, sse(events), "chunked", step=11)
+    async with messages_client.messages.stream(model=f"openai/{model}", **MESSAGES) as stream:
+        kinds = [event.type async for event in stream]
+        message = await stream.get_final_message()
+    assert message.content[0].text == "Let me."
+    assert message.content[1].input == {"city": "Paris"}
+    assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == ("tool_use", 9, 4)
+    assert kinds.count("message_start") == kinds.count("message_stop") == 1
+    assert seen[0].json["stream_options"] == {"include_usage": True}
+    line = await stack.exchange_line(model)
+    assert (line["output_tokens"], line["ending"], line["usage_estimated"]) == (4, "complete", False)
+
+
+async def test_an_openai_client_gets_answers_and_thoughts_of_an_anthropic_provider(provider, chat_client, model):
+    seen = provider.answers(model, 200, JSON, json.dumps(MESSAGE_ANSWER).encode())
+    answer = await chat_client.chat.completions.create(
+        model=f"anthropic/{model}", max_tokens=50,
+        messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])
+    assert answer.choices[0].message.content == "Hello." and answer.choices[0].finish_reason == "stop"
+    assert answer.choices[0].message.reasoning_content == "Hm."
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (8, 7)
+    assert answer.usage.prompt_tokens_details.cached_tokens == 3
+    request = seen[0]
+    assert request.path == "/v1/messages" and request.header("x-api-key").startswith("sk-ant")
+    assert request.header("anthropic-version") and not request.header("authorization")
+    assert request.json["messages"] == [{"role": "user", "content": "hi"}] and "Be brief." in json.dumps(request.json["system"])
+
+
+async def test_an_openai_client_streams_from_an_anthropic_provider(stack, provider, chat_client, model):
+    events = message_events(
+        ({"type": "thinking", "thinking": "", "signature": ""}, [{"type": "thinking_delta", "thinking": "Hm."}]),
+        ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hel"}, {"type": "text_delta", "text": "lo"}]),
+        ({"type": "tool_use", "id": "t1", "name": "f", "input": {}}, [{"type": "input_json_delta", "partial_json": '{"a": 1}'}]),
+        stop="tool_use")
+    provider.answers(model, 200, STREAM, named(events), "chunked", step=13)
+    stream = await chat_client.chat.completions.create(
+        model=f"anthropic/{model}", messages=[{"role": "user", "content": "hi"}], stream=True,
+        stream_options={"include_usage": True})
+    chunks = [chunk async for chunk in stream]
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    assert "".join(delta.content or "" for delta in deltas) == "Hello"
+    assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "Hm."
+    arguments = "".join(call.function.arguments for delta in deltas for call in delta.tool_calls or [])
+    assert json.loads(arguments) == {"a": 1}
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "tool_calls"
+    assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (9, 4)
+
+
+@pytest.mark.parametrize("path,vendor", [("/v1/messages", "openai"), ("/v1/chat/completions", "anthropic")])
+async def test_each_event_arrives_before_the_next_is_sent(provider, client, model, path, vendor):
+    step = asyncio.Event()
+    deltas = [f"word{n} " for n in range(6)]
+    if vendor == "openai":
+        pieces = [sse([event]) for event in chat_chunks(*({"content": delta} for delta in deltas))]
+    else:
+        block = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": delta} for delta in deltas])
+        pieces = [named([event]) for event in message_events(block)]
+
+    async def behaviour(exchange):
+        await exchange.head(200, STREAM)
+        for piece in pieces:
+            await exchange.send(piece)
+            if b"word" in piece:
+                await asyncio.wait_for(step.wait(), 10)
+                step.clear()
+        await exchange.end()
+
+    provider.on(model, behaviour)
+    body = {"model": f"{vendor}/{model}", "stream": True, **MESSAGES}
+    received = b""
+    async with client.stream("POST", path, json=body) as response:
+        async for chunk in response.aiter_bytes():
+            before = received.count(b"word")
+            received += chunk
+            for _ in range(received.count(b"word") - before):
+                step.set()
+    assert received.count(b"word") == 6
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 529])
+async def test_a_providers_error_is_told_in_the_clients_dialect(provider, client, model, status):
+    theirs = {"error": {"message": "the words of the provider", "type": "some_error", "code": None}}
+    provider.answers(f"{model}-a", status, JSON, json.dumps(theirs).encode())
+    response = await client.post("/v1/messages", json={"model": f"openai/{model}-a", **MESSAGES})
+    assert response.status_code == status
+    assert response.json()["type"] == "error" and response.json()["error"]["message"] == "the words of the provider"
+    theirs = {"type": "error", "error": {"type": "overloaded_error", "message": "the words of the provider"}}
+    provider.answers(f"{model}-b", status, JSON, json.dumps(theirs).encode())
+    response = await client.post("/v1/chat/completions", json={"model": f"anthropic/{model}-b", **MESSAGES})
+    assert response.status_code == status
+    assert response.json()["error"]["message"] == "the words of the provider"
+
+
+async def test_a_stream_that_is_cut_ends_with_an_error_in_the_clients_dialect(provider, client, model):
+    provider.answers(f"{model}-a", 200, STREAM, sse(chat_chunks({"content": "Hel"})[:1]), "chunked")
+    response = await client.post("/v1/messages", json={"model": f"openai/{model}-a", "stream": True, **MESSAGES})
+    assert b"event: error" in response.content and b"message_stop" not in response.content
+    block = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hel"}])
+    provider.answers(f"{model}-b", 200, STREAM, named(message_events(block)[:3]), "chunked")
+    response = await client.post("/v1/chat/completions", json={"model": f"anthropic/{model}-b", "stream": True, **MESSAGES})
+    assert b'"error"' in response.content and b"[DONE]" not in response.content
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"", b"[1"])
+async def test_an_answer_that_is_none_is_a_502_in_the_clients_dialect(stack, provider, client, model, answer):
+    provider.answers(model, 200, JSON, answer)
+    response = await client.post("/v1/messages", json={"model": f"openai/{model}", **MESSAGES})
+    assert response.status_code == 502 and response.json()["type"] == "error"
+    assert (await stack.exchange_line(model))["error"] == "upstream_protocol"
+
+
+async def test_what_is_lost_is_named_dropped_or_refused_as_configured(make_stack, provider, model):
+    base = f"http://127.0.0.1:{provider.port}"
+    own = {"base_url": base, "provider_interface": "anthropic", "access_key": "$ANTHROPIC_TEST_KEY"}
+    stack = await make_stack({"model_aliases": {}, "model_providers": [
+        {"model": f"{policy}/*", "on_loss": policy, **own} for policy in ("warn", "drop", "reject")]})
+    seen = provider.answers(model, 200, JSON, json.dumps(MESSAGE_ANSWER).encode())
+    body = {"messages": [{"role": "user", "content": "hi"}], "seed": 7, "logit_bias": {"1": 2}}
+    async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
+        answers = {policy: await client.post("/v1/chat/completions", json={"model": f"{policy}/{model}", **body})
+                   for policy in ("warn", "drop", "reject")}
+    assert answers["warn"].headers["x-meseta-loss"] == "/seed, /logit_bias" or \
+        sorted(answers["warn"].headers["x-meseta-loss"].split(", ")) == ["/logit_bias", "/seed"]
+    assert answers["drop"].status_code == 200 and "x-meseta-loss" not in answers["drop"].headers
+    assert answers["reject"].status_code == 400 and "/seed" in answers["reject"].json()["error"]["message"]
+    assert len(seen) == 2
+    await until(lambda: stack.metric("meseta_translation_losses_total") >= 4, "losses are counted")
+
+
+async def test_a_conversation_costs_its_provider_the_same_prefix_in_each_turn(provider, client, model):
+    """What providers cache by: the beginning of turn n is byte for byte that of turn n+1."""
+    seen = provider.answers(model, 200, JSON, json.dumps(CHAT_ANSWER).encode())
+    turns = [{"role": "user", "content": "one"}]
+    for number in range(3):
+        body = {"model": f"openai/{model}", "max_tokens": 50, "system": "S", "messages": turns}
+        await client.post("/v1/messages", json=body)
+        turns = [*turns, {"role": "assistant", "content": [{"type": "tool_use", "id": f"t{number}", "name": "f", "input": {"b": 1, "a": 2}}]},
+                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": f"t{number}", "content": "x"}]}]
+    for before, after in zip(seen, seen[1:]):
+        prefix = before.body[: before.body.rindex(b"]", 0, before.body.rindex(b"max_tokens"))]
+        assert after.body.startswith(prefix)
