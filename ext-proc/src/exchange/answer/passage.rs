@@ -10,6 +10,10 @@ use crate::exchange::translation::Translation;
 
 /// A body on its way.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each exchange, inside a box already; the largest is the common one"
+)]
 pub(super) enum Passage {
     /// Byte by byte.
     Identity(Transcoder),
