@@ -30,7 +30,6 @@ def main():
     parser.add_argument("--url", required=True, help="the listener, without /v1")
     parser.add_argument("--model", required=True)
     parser.add_argument("--alias", required=True)
-    parser.add_argument("--messages", action="store_true", help="the model's provider serves Anthropic's API too")
     parser.add_argument("--logs", type=Path, required=True, help="the folder that the access log is written to")
     arguments = parser.parse_args()
     talk = Talk(arguments)
@@ -39,8 +38,8 @@ def main():
         talk.chat(arguments.model, "What is the capital of France?")
         talk.stream(arguments.model, "Write two sentences about the sea.")
         talk.chat(arguments.alias, "What is the capital of Italy?", f"The alias `{arguments.alias}` in the model's place")
-        if arguments.messages:
-            talk.message(arguments.model, "What is the capital of Spain?")
+        talk.message(arguments.model, "What is the capital of Spain?")
+        talk.stream_message(arguments.model, "Write two sentences about the mountains.")
         talk.list_models()
         talk.openai_error()
         talk.anthropic_error()
@@ -100,6 +99,22 @@ class Talk:
         require(len(times) > 1, f"the text came in {len(times)} piece(s), not as a stream")
         self.answered += 1
         say(f"    [{len(times)} pieces: the first after {times[0]:.2f} s, the last after {times[-1]:.2f} s]")
+
+    def stream_message(self, model, question):
+        heading(f"Streaming in Anthropic's API, whatever the model's provider speaks (Anthropic client, model {model})")
+        say(f"    > {question}\n    ", end="")
+        self.asked += 1
+        pieces = 0
+        with self.anthropic.messages.stream(model=model, max_tokens=300, messages=user(question)) as stream:
+            for text in stream.text_stream:
+                pieces += 1
+                say(text.replace("\n", "\n    "), end="")
+            message = stream.get_final_message()
+        say()
+        require(message.stop_reason is not None, "the stream ended without a stop_reason")
+        require(pieces > 1, f"the text came in {pieces} piece(s), not as a stream")
+        self.answered += 1
+        say(f"    [{pieces} pieces, {message.usage.input_tokens} tokens in, {message.usage.output_tokens} out]")
 
     def list_models(self):
         heading("GET /v1/models (OpenAI client)")

@@ -19,14 +19,13 @@ OLLAMA = "http://127.0.0.1:11434"
 class Choice:
     """`model` is its name in Meseta's configuration, `settings` are the further keys of its provider there.
 
-    `local`: it is still to be started on this machine. `messages`: its provider serves Anthropic's API beside OpenAI's.
+    `local`: it is still to be started on this machine.
     """
 
     said: str
     model: str
     settings: dict = field(default_factory=dict)
     local: bool = False
-    messages: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def choose(say, env=os.environ, providers=PROVIDERS, ollama=OLLAMA):
             say(f"{provider.variable} is set, but {provider.name} offers none of the models that the demo knows; trying the next")
             continue
         settings = {"access_key": f"${provider.variable}"}
-        return Choice(f"{model} at {provider.name}, with {provider.variable}", f"{provider.name}/{model}", settings, messages=provider.messages)
+        return Choice(f"{model} at {provider.name}, with {provider.variable}", f"{provider.name}/{model}", settings)
     try:
         cards = _json(f"{ollama}/api/tags", {})["models"]
         # The smallest: the demo shows the way, not the answer.

@@ -190,7 +190,7 @@ class Run:
 
     def talk(self, url, choice):
         command = [CLIENTS / "bin" / "python", "-u", ROOT / "demo" / "demo.py", "--url", url, "--model", choice.model]
-        command += ["--alias", ALIAS, "--logs", self.state / "logs", *(["--messages"] if choice.messages else [])]
+        command += ["--alias", ALIAS, "--logs", self.state / "logs"]
         # The clients take settings from the environment that would lead them elsewhere.
         env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ANTHROPIC_"))}
         env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1"
