@@ -6,9 +6,11 @@ test uses model names of its own), so that tests can share one provider at the s
 
 import asyncio
 import json
+import re
 import socket
 import struct
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 
 @dataclass
@@ -144,7 +146,9 @@ class Provider:
 
     async def _answer(self, exchange):
         try:
-            model = json.loads(exchange.request.body).get("model")
+            # Some APIs have the model in the path.
+            in_path = re.search(r"/models?/([^/:]+)", exchange.request.path)
+            model = json.loads(exchange.request.body).get("model") or (in_path and unquote(in_path[1]))
         except (ValueError, AttributeError):
             model = None
         behaviour = self.behaviours.get(model)

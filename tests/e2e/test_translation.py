@@ -1,6 +1,7 @@
 """Clients of one API, providers of another."""
 
 import asyncio
+import base64
 import json
 
 import anthropic
@@ -9,6 +10,7 @@ import openai
 import pytest
 import pytest_asyncio
 
+import corpus
 from stack import until
 
 JSON = [("content-type", "application/json")]
@@ -254,3 +256,40 @@ async def test_a_conversation_costs_its_provider_the_same_prefix_in_each_turn(pr
     for before, after in zip(seen, seen[1:]):
         prefix = before.body[: before.body.rindex(b"]", 0, before.body.rindex(b"max_tokens"))]
         assert after.body.startswith(prefix)
+
+
+def recorded(streaming):
+    """A recorded answer of Bedrock's Converse with text in it."""
+    for file in sorted((corpus.FOLDER / "bedrock" / "converse").glob("*.json")):
+        recording = json.loads(file.read_text())
+        if recording["response_status"] != 200 or recording["streaming"] != streaming:
+            continue
+        body = recording.get("response_body") or base64.b64decode(recording.get("response_stream_base64") or "")
+        if body and "tool_calls" not in recording["features"]:
+            return body
+    pytest.skip("no such recording")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_bedrock_answers_clients_of_either_api(stack, provider, chat_client, messages_client, model, need_corpus, streaming):
+    body = recorded(streaming)
+    kind = "application/vnd.amazon.eventstream" if streaming else "application/json"
+    body = body if streaming else json.dumps(body).encode()
+    seen = provider.answers(model, 200, [("content-type", kind)], body, "chunked", step=17)
+    name = f"amazon_bedrock/{model}"
+    question = [{"role": "user", "content": "hi"}]
+    if streaming:
+        chunks = [chunk async for chunk in await chat_client.chat.completions.create(model=name, messages=question, stream=True)]
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        async with messages_client.messages.stream(model=name, max_tokens=50, messages=question) as stream:
+            message = await stream.get_final_message()
+    else:
+        said = (await chat_client.chat.completions.create(model=name, messages=question)).choices[0].message.content
+        message = await messages_client.messages.create(model=name, max_tokens=50, messages=question)
+    assert said and said == "".join(block.text for block in message.content if block.type == "text")
+    assert message.usage.output_tokens > 0 and message.stop_reason
+    path = f"/model/{model}/converse{'-stream' if streaming else ''}"
+    assert [request.path for request in seen] == [path, path]
+    assert seen[0].json["messages"] == [{"role": "user", "content": [{"text": "hi"}]}]
+    line = await stack.exchange_line(model)
+    assert line["output_tokens"] > 0 and not line["usage_estimated"]

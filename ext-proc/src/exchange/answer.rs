@@ -95,8 +95,12 @@ impl Answering {
             Ok(decoder) => (decoder, true),
             Err(_) => (None, false),
         };
+        let content_type = head.content_type.as_deref();
         let kind = if from_provider && readable {
-            BodyKind::of_content_type(head.content_type.as_deref())
+            match translation.as_deref() {
+                Some(translation) if translation.is_stream(content_type) => BodyKind::EventStream,
+                _ => BodyKind::of_content_type(content_type),
+            }
         } else {
             BodyKind::Opaque
         };

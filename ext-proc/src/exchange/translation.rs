@@ -34,6 +34,15 @@ pub(crate) struct Translation {
     pub(crate) lost: Option<String>,
 }
 
+impl Translation {
+    /// Whether a body of this type is a stream in the framing of the provider's API, where that has
+    /// one of its own.
+    pub(crate) fn is_stream(&self, content_type: Option<&str>) -> bool {
+        self.provider == Api::BedrockConverse
+            && content_type.is_some_and(|own| own.starts_with("application/vnd.amazon.eventstream"))
+    }
+}
+
 /// Translates a request to the API of `way`.
 pub(crate) fn request(
     context: &Context,

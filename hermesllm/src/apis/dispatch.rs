@@ -99,5 +99,6 @@ macro_rules! codecs {
 
 codecs! {
     AnthropicMessages => anthropic_messages,
+    BedrockConverse => bedrock_converse,
     OpenAiChat => openai_chat,
 }

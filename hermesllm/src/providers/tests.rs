@@ -5,8 +5,8 @@ use url::Url;
 
 use super::*;
 use Endpoint::{
-    ChatCompletions, Completions, CountTokens, Embeddings, Health, Messages, Model, Models,
-    Responses,
+    ChatCompletions, Completions, Converse, ConverseStream, CountTokens, Embeddings, Health,
+    Messages, Model, Models, Responses,
 };
 
 mod each;

@@ -23,7 +23,12 @@ use recordings::{Kind, Recording};
 
 /// The recordings that do not fare as they should: the file's end, the target (or any), the aspect
 /// (or any), and why.
-const KNOWN_GAPS: &[(&str, Option<Api>, Option<Aspect>, &str)] = &[];
+const KNOWN_GAPS: &[(&str, Option<Api>, Option<Aspect>, &str)] = &[(
+    "pydantic-ai--test-snowflake-thinking--0-347017d5",
+    Some(Api::BedrockConverse),
+    Some(Aspect::Stop),
+    "the provider does not say why it ended; Converse has to, and goes by the calls",
+)];
 
 fn is_known(id: &str, to: Api, aspect: Aspect) -> bool {
     KNOWN_GAPS.iter().any(|(end, api, own, _)| {
@@ -190,9 +195,15 @@ fn difference(one: &Value, other: &Value, at: &str) -> Option<String> {
 
 /// How often a sign of life is passed on depends on how the bytes come.
 fn without_keep_alive(bytes: &[u8]) -> Vec<u8> {
-    String::from_utf8_lossy(bytes)
-        .replace(": keep-alive\n\n", "")
-        .into_bytes()
+    const SIGN: &[u8] = b": keep-alive\n\n";
+    let mut rest = bytes;
+    let mut out = Vec::with_capacity(bytes.len());
+    while let Some(at) = memchr::memmem::find(rest, SIGN) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + SIGN.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 #[test]

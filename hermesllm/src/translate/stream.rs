@@ -1,5 +1,6 @@
 //! A streamed answer, from one API to another, as it comes.
 
+use crate::apis::bedrock_converse::frames;
 use crate::apis::{ReadEvents, SupportedUpstreamAPIs as Api, WriteEvents, WriteOptions};
 use crate::error::{ApiError, ErrorCode};
 use crate::representation::{
@@ -113,10 +114,26 @@ pub enum StreamEnd {
     Truncated,
 }
 
+/// How a provider's stream is cut into events.
+#[derive(Debug)]
+enum Framing {
+    Sse(Framer),
+    Aws(frames::Decoder),
+}
+
+impl Framing {
+    fn of(api: Api, max_event_bytes: usize) -> Self {
+        match api {
+            Api::BedrockConverse => Self::Aws(frames::Decoder::new(max_event_bytes)),
+            _ => Self::Sse(Framer::new(max_event_bytes)),
+        }
+    }
+}
+
 /// Translates a stream. Any split of the input gives the same output.
 #[derive(Debug)]
 pub struct StreamTranslator {
-    framer: Framer,
+    framing: Framing,
     reader: Box<dyn ReadEvents>,
     grammar: Grammar,
     writer: Box<dyn WriteEvents>,
@@ -132,7 +149,7 @@ impl StreamTranslator {
     /// No more than `max_event_bytes` of one event are held.
     pub fn new(from: Api, to: Api, options: WriteOptions, max_event_bytes: usize) -> Option<Self> {
         Some(Self {
-            framer: Framer::new(max_event_bytes),
+            framing: Framing::of(from, max_event_bytes),
             reader: from.reader()?,
             grammar: Grammar::new(to.order()),
             writer: to.writer(options)?,
@@ -145,7 +162,7 @@ impl StreamTranslator {
     /// Takes the next bytes from the provider and appends to `out` what goes to the client now.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let Self {
-            framer,
+            framing,
             reader,
             grammar,
             writer,
@@ -154,14 +171,20 @@ impl StreamTranslator {
             keeps_alive: _,
         } = self;
         let (before, comments) = (out.len(), observed.comments);
-        framer.push(bytes, |frame| {
-            take(frame, &mut **reader, observed, &mut |event, observed| {
-                grammar.event(event, &mut |event| {
-                    observed.note(&event);
-                    writer.event(event, out, losses);
-                });
+        let mut pass = |event: Event<'_>, observed: &mut Observed| {
+            grammar.event(event, &mut |event| {
+                observed.note(&event);
+                writer.event(event, out, losses);
             });
-        });
+        };
+        match framing {
+            Framing::Sse(framer) => framer.push(bytes, |frame| {
+                take(frame, &mut **reader, observed, &mut pass);
+            }),
+            Framing::Aws(decoder) => decoder.push(bytes, &mut |frame| {
+                take_aws(&frame, &mut **reader, observed, &mut pass);
+            }),
+        }
         // A provider that is silent but alive keeps the client's connection alive too.
         if out.len() == before && observed.comments > comments && self.keeps_alive {
             out.extend_from_slice(b": keep-alive\n\n");
@@ -171,7 +194,7 @@ impl StreamTranslator {
     /// Takes note of the end of the provider's stream.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> StreamEnd {
         let Self {
-            framer,
+            framing,
             reader,
             grammar,
             writer,
@@ -185,8 +208,16 @@ impl StreamTranslator {
                 writer.event(event, out, losses);
             });
         };
-        framer.finish(|frame| take(frame, &mut **reader, observed, &mut pass));
-        reader.finish(&mut |event| pass(event, observed));
+        let whole = match framing {
+            Framing::Sse(framer) => {
+                framer.finish(|frame| take(frame, &mut **reader, observed, &mut pass));
+                true
+            }
+            Framing::Aws(decoder) => decoder.finish(),
+        };
+        if whole {
+            reader.finish(&mut |event| pass(event, observed));
+        }
         if grammar.has_ended() {
             return StreamEnd::Complete;
         }
@@ -255,6 +286,19 @@ fn take(
         ),
         Frame::Oversized { .. } => {}
     }
+}
+
+fn take_aws(
+    frame: &frames::Frame<'_>,
+    reader: &mut dyn ReadEvents,
+    observed: &mut Observed,
+    pass: &mut dyn FnMut(Event<'_>, &mut Observed),
+) {
+    observed.events += 1;
+    let data = String::from_utf8_lossy(frame.payload);
+    reader.event(Some(frame.event_type), &data, &mut |event| {
+        pass(event, observed);
+    });
 }
 
 impl Api {

@@ -82,12 +82,20 @@ pub(super) fn parts_of_answer(object: &mut Object, lenient: bool) -> Result<Vec<
     if let Some(said) = object.take("content") {
         parts.extend(content::read(said, lenient)?);
     }
-    if let Some(refusal) = object.text("refusal")? {
+    if let Some(refusal) = object
+        .text("refusal")?
+        .filter(|text| !text.value.is_empty())
+    {
         parts.push(Part::new(PartKind::Refusal(refusal.value), refusal.at));
     }
     for call in object.list("tool_calls")?.unwrap_or_default() {
         let call = object.item(call)?;
         parts.push(read_call(call)?);
+    }
+    // Snowflake's answers have all members, empty.
+    let is_empty = |call: &Value| call.get("name").is_none_or(|name| name == "");
+    if object.peek("function_call").is_some_and(is_empty) {
+        object.take("function_call");
     }
     if let Some(mut call) = object.object("function_call")? {
         let at = call.at().to_owned();

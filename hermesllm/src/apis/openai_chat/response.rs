@@ -63,6 +63,7 @@ fn choice(mut object: Object) -> Result<Choice, ReadError> {
         .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     own.stop = object
         .text("finish_reason")?
+        .filter(|word| !word.value.is_empty())
         .map(|word| stop(word.value, calls));
     own.logprobs = logprobs(&mut object);
     own.extensions.extend(object.rest());
@@ -114,6 +115,9 @@ fn annotations(message: &mut Object, parts: &mut [Part]) {
 
 /// Sound, and pictures as OpenRouter has them.
 fn media(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), ReadError> {
+    if message.peek("audio").and_then(|audio| audio.get("id")) == Some(&Value::from("")) {
+        message.take("audio");
+    }
     if let Some(mut audio) = message.object("audio")? {
         let at = audio.at().to_owned();
         let data = audio.text("data")?.map(|data| data.value);

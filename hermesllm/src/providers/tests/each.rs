@@ -108,6 +108,8 @@ const ROWS: &[Row] = &[
     ("azure_openai", AZURE, Completions, "https://team.openai.azure.com/openai/deployments/m/completions?api-version=2025-01-01-preview", Auth::Header("api-key")),
     ("azure_openai", AZURE, Embeddings, "https://team.openai.azure.com/openai/deployments/m/embeddings?api-version=2025-01-01-preview", Auth::Header("api-key")),
     ("azure_openai", AZURE, Responses, "https://team.openai.azure.com/openai/v1/responses", Auth::Header("api-key")),
+    ("amazon_bedrock", BEDROCK, Converse, "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/converse", BEARER),
+    ("amazon_bedrock", BEDROCK, ConverseStream, "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/converse-stream", BEARER),
     ("amazon_bedrock", BEDROCK, ChatCompletions, "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1/chat/completions", BEARER),
     ("bedrock_mantle", MANTLE, ChatCompletions, "https://bedrock-mantle.us-east-1.api.aws/v1/chat/completions", BEARER),
     ("bedrock_mantle", MANTLE, Responses, "https://bedrock-mantle.us-east-1.api.aws/openai/v1/responses", BEARER),

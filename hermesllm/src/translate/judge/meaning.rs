@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::apis::bedrock_converse::frames;
 use crate::apis::SupportedUpstreamAPIs as Api;
 use crate::representation::{PartKind, ProviderResponse, StopKind};
 use crate::sse::{Frame, Framer};
@@ -26,14 +27,13 @@ impl Aspect {
         Self::Usage,
     ];
 
-    /// Whether an API may have no place for it; then the loss has to be told.
+    /// Whether an API has no place for it; then the loss has to be told.
     pub(super) fn may_be_lost(self, to: Api) -> bool {
         match self {
-            // Several choices, and refusals, which are text in most.
-            Self::Text | Self::Stop | Self::Usage => true,
-            Self::Tools | Self::Reasoning => {
-                to == Api::OpenAiCompletions || self == Self::Reasoning || to != Api::OpenAiChat
-            }
+            Self::Text | Self::Stop | Self::Usage => false,
+            Self::Tools => to == Api::OpenAiCompletions,
+            // Thoughts without a signature, or of another provider.
+            Self::Reasoning => true,
         }
     }
 }
@@ -64,6 +64,11 @@ impl Meaning {
                     PartKind::Text { text, .. } | PartKind::Refusal(text) => {
                         meaning.text.push_str(text);
                     }
+                    // What is said in sound is text where there is no sound.
+                    PartKind::Audio {
+                        transcript: Some(text),
+                        ..
+                    } => meaning.text.push_str(text),
                     // The provider's own affair, which most APIs do not show.
                     PartKind::ToolCall(call) if call.by_provider => {}
                     PartKind::ToolCall(call) => {
@@ -125,7 +130,8 @@ impl Meaning {
 
 /// Kinds of ends that not every API tells apart.
 fn near(stop: Option<StopKind>) -> Option<StopKind> {
-    Some(match stop? {
+    // Some providers do not tell.
+    Some(match stop.unwrap_or(StopKind::End) {
         StopKind::StopSequence | StopKind::Pause | StopKind::Other => StopKind::End,
         StopKind::ContextWindow => StopKind::MaxTokens,
         StopKind::Refusal => StopKind::ContentFilter,
@@ -139,6 +145,15 @@ pub(super) fn of_stream(api: Api, bytes: &[u8]) -> (Meaning, bool) {
     let mut reader = api.reader().unwrap();
     let mut grammar = Grammar::new(Order::Interleaved);
     let mut collector = Collector::new();
+    if api == Api::BedrockConverse {
+        let mut decoder = frames::Decoder::new(64 << 20);
+        decoder.push(bytes, &mut |frame| {
+            let data = String::from_utf8_lossy(frame.payload);
+            reader.event(Some(frame.event_type), &data, &mut |event| {
+                grammar.event(event, &mut |event| collector.event(event));
+            });
+        });
+    }
     let mut framer = Framer::new(64 << 20);
     let mut events = Vec::new();
     let mut note = |frame: Frame<'_>| {
@@ -149,8 +164,10 @@ pub(super) fn of_stream(api: Api, bytes: &[u8]) -> (Meaning, bool) {
             }
         }
     };
-    framer.push(bytes, &mut note);
-    framer.finish(&mut note);
+    if api != Api::BedrockConverse {
+        framer.push(bytes, &mut note);
+        framer.finish(&mut note);
+    }
     for (name, data) in &events {
         let name = (!name.is_empty()).then_some(name.as_str());
         reader.event(name, data, &mut |event| {

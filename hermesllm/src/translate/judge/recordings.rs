@@ -90,6 +90,10 @@ fn recording(file: &Path) -> Option<Recording> {
             Kind::Stream,
             value["response_stream"].as_str()?.as_bytes().to_vec(),
         ),
+        Some("aws-eventstream") if succeeded => (
+            Kind::Stream,
+            revealed(value["response_stream_base64"].as_str()?),
+        ),
         _ => (Kind::Other, Vec::new()),
     };
     let request = value["request_body"].clone();
@@ -105,4 +109,27 @@ fn recording(file: &Path) -> Option<Recording> {
         body,
         request: request.is_object().then_some(request),
     })
+}
+
+/// Bytes from base64.
+fn revealed(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let digits: Vec<u8> = text.bytes().filter_map(digit).collect();
+    let mut bytes = Vec::new();
+    for group in digits.chunks(4) {
+        let bits = group
+            .iter()
+            .fold(0_u32, |bits, digit| bits << 6 | u32::from(*digit))
+            << (6 * (4 - group.len()));
+        let all = bits.to_be_bytes();
+        bytes.extend_from_slice(&all[1..group.len()]);
+    }
+    bytes
 }
