@@ -6,6 +6,7 @@ out: fuzzing works without, only more slowly. The layout of an input is in fuzz/
 the top of each target.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -78,6 +79,30 @@ def from_recordings(seeds: Seeds, corpus: pathlib.Path) -> None:
             seeds.add("transcoder", bytes([endpoint, JSON, 200, 32]) + answer)
 
 
+# The kinds of input of the target `translate`, and the endpoints of the APIs that have a codec, in their order.
+REQUEST, RESPONSE, STREAM = range(3)
+TRANSLATED = ["chat_completions", "messages", "converse"]
+
+
+def for_translation(seeds: Seeds, corpus: pathlib.Path) -> None:
+    for file in sorted(corpus.glob("*/*/*.json")):
+        recording = json.loads(file.read_text())
+        if recording.get("endpoint") not in TRANSLATED:
+            continue
+        api = TRANSLATED.index(recording["endpoint"])
+        other = (api + 1 + len(recording["id"]) % (len(TRANSLATED) - 1)) % len(TRANSLATED)
+        if recording.get("request_body") is not None:
+            seeds.add("translate", bytes([REQUEST, api, other, 0]) + compact(recording["request_body"]))
+        if "response_stream" in recording:
+            stream = shortened_stream(recording["response_stream"].encode())
+            seeds.add("translate", bytes([STREAM, api, other, 32]) + stream)
+        elif "response_stream_base64" in recording:
+            stream = base64.b64decode(recording["response_stream_base64"])
+            seeds.add("translate", bytes([STREAM, api, other, 32]) + stream)
+        elif "response_body" in recording:
+            seeds.add("translate", bytes([RESPONSE, api, other, 0]) + compact(recording["response_body"]))
+
+
 def from_configurations(seeds: Seeds, folder: pathlib.Path) -> None:
     for file in sorted(folder.glob("*.yaml")):
         seeds.add("config_load", file.read_bytes())
@@ -146,6 +171,7 @@ def main() -> None:
     corpus = pathlib.Path(os.environ.get("MESETA_CORPUS") or SHARED / "corpus")
     if corpus.is_dir():
         from_recordings(seeds, corpus)
+        for_translation(seeds, corpus)
     else:
         print(f"no recorded traffic to start from: {corpus}", file=sys.stderr)
     configurations = SHARED / "reference/plano-configs"
