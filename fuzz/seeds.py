@@ -81,7 +81,7 @@ def from_recordings(seeds: Seeds, corpus: pathlib.Path) -> None:
 
 # The kinds of input of the target `translate`, and the endpoints of the APIs that have a codec, in their order.
 REQUEST, RESPONSE, STREAM = range(3)
-TRANSLATED = ["chat_completions", "messages", "converse"]
+TRANSLATED = ["chat_completions", "responses", "messages", "converse"]
 
 
 def for_translation(seeds: Seeds, corpus: pathlib.Path) -> None:

@@ -69,6 +69,13 @@ pub struct Extension {
     pub name: String,
     /// What it says.
     pub value: Value,
-    /// Where it was read.
+    /// Where it was read; empty for what means nothing to any other API (bookkeeping of its own).
     pub at: Pointer,
+}
+
+impl Extension {
+    /// Whether it is a loss to an API that does not know it.
+    pub fn matters(&self) -> bool {
+        !self.at.is_empty()
+    }
 }

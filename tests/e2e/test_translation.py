@@ -293,3 +293,38 @@ async def test_bedrock_answers_clients_of_either_api(stack, provider, chat_clien
     assert seen[0].json["messages"] == [{"role": "user", "content": [{"text": "hi"}]}]
     line = await stack.exchange_line(model)
     assert line["output_tokens"] > 0 and not line["usage_estimated"]
+
+
+async def test_a_responses_client_gets_answers_and_streams_of_an_anthropic_provider(provider, chat_client, model):
+    seen = provider.answers(f"{model}-a", 200, JSON, json.dumps(MESSAGE_ANSWER).encode())
+    answer = await chat_client.responses.create(
+        model=f"anthropic/{model}-a", input="hi", instructions="Be brief.", max_output_tokens=50)
+    assert answer.output_text == "Hello." and answer.status == "completed"
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (8, 7)
+    assert seen[0].path == "/v1/messages" and seen[0].json["max_tokens"] == 50
+
+    events = message_events(
+        ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hel"}, {"type": "text_delta", "text": "lo"}]),
+        ({"type": "tool_use", "id": "t1", "name": "f", "input": {}}, [{"type": "input_json_delta", "partial_json": '{"a": 1}'}]),
+        stop="tool_use")
+    provider.answers(f"{model}-b", 200, STREAM, named(events), "chunked", step=13)
+    tools = [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": False}]
+    async with chat_client.responses.stream(model=f"anthropic/{model}-b", input="hi", tools=tools) as stream:
+        kinds = [event.type async for event in stream]
+        final = await stream.get_final_response()
+    assert kinds[0] == "response.created" and kinds[-1] == "response.completed"
+    assert final.output_text == "Hello"
+    calls = [item for item in final.output if item.type == "function_call"]
+    assert [(call.name, json.loads(call.arguments)) for call in calls] == [("f", {"a": 1})]
+    assert (final.usage.input_tokens, final.usage.output_tokens) == (9, 4)
+
+
+async def test_a_responses_client_reaches_a_provider_that_has_chat_alone(make_stack, provider, model):
+    base = f"http://127.0.0.1:{provider.port}/v1"
+    stack = await make_stack({"model_aliases": {}, "model_providers": [
+        {"model": "mistral/*", "base_url": base, "access_key": "$OPENAI_TEST_KEY"}]})
+    seen = provider.answers(model, 200, JSON, json.dumps(CHAT_ANSWER).encode())
+    async with openai.AsyncOpenAI(base_url=f"{stack.url}/v1", api_key="client", max_retries=0) as client:
+        answer = await client.responses.create(model=f"mistral/{model}", input="hi")
+    assert [item.type for item in answer.output] == ["message", "function_call", "function_call"]
+    assert seen[0].path == "/v1/chat/completions" and seen[0].json["messages"] == [{"role": "user", "content": "hi"}]

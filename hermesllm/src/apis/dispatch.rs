@@ -101,4 +101,5 @@ codecs! {
     AnthropicMessages => anthropic_messages,
     BedrockConverse => bedrock_converse,
     OpenAiChat => openai_chat,
+    OpenAiResponses => openai_responses,
 }

@@ -240,7 +240,7 @@ pub(crate) fn put_extensions(
     for extension in extensions {
         if same || known.contains(&extension.name.as_str()) {
             object.entry(extension.name).or_insert(extension.value);
-        } else {
+        } else if extension.matters() {
             losses.dropped(extension.at, "the other API does not know this member");
         }
     }

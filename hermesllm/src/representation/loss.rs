@@ -79,7 +79,7 @@ impl Losses {
 
     /// Members that the target does not know.
     pub fn dropped_extensions(&mut self, extensions: Vec<Extension>) {
-        for extension in extensions {
+        for extension in extensions.into_iter().filter(Extension::matters) {
             self.dropped(extension.at, "the other API does not know this member");
         }
     }

@@ -87,10 +87,16 @@ async fn errors_are_answered_in_the_dialect_of_the_endpoint() {
             "did you mean",
         ),
         (
+            "/v1/embeddings",
+            r#"{"model":"claude-sonnet-4-5"}"#,
+            400,
+            "does not serve the embeddings API",
+        ),
+        (
             "/v1/messages",
             r#"{"model":"gpt-4o"}"#,
             400,
-            "does not serve the messages API",
+            "`messages` is missing",
         ),
         (
             "/v1/chat/completions",

@@ -21,19 +21,29 @@ pub(super) fn read(object: &mut Object) -> Vec<Part> {
             }
         }
     }
+    let mut further: Vec<Reasoning> = Vec::new();
     let details = object.peek("reasoning_details").and_then(Value::as_array);
     let mut details_understood = details.is_some();
     for detail in details.into_iter().flatten() {
-        details_understood &= read_detail(detail, &mut own);
+        let is_encrypted = detail
+            .get("type")
+            .is_some_and(|own| own == "reasoning.encrypted");
+        let last = further.last_mut().unwrap_or(&mut own);
+        if is_encrypted && last.encrypted.is_some() {
+            further.push(Reasoning::default());
+        }
+        let last = further.last_mut().unwrap_or(&mut own);
+        details_understood &= read_detail(detail, last);
     }
     if details_understood {
         let found = object.take("reasoning_details");
         at = at.or(found.map(|found| found.at));
     }
     match at {
-        Some(at) if own != Reasoning::default() => {
-            vec![Part::new(PartKind::Reasoning(own), at)]
-        }
+        Some(at) if own != Reasoning::default() => std::iter::once(own)
+            .chain(further)
+            .map(|own| Part::new(PartKind::Reasoning(own), at.clone()))
+            .collect(),
         _ => Vec::new(),
     }
 }

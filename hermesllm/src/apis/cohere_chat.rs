@@ -1,1 +1,0 @@
-//! Chat, version 2 (Cohere).

@@ -1,1 +1,0 @@
-//! generateContent and streamGenerateContent (Gemini, Vertex AI).

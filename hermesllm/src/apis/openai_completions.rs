@@ -1,1 +1,0 @@
-//! Completions (OpenAI, legacy).

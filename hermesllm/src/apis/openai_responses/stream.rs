@@ -1,0 +1,11 @@
+//! Streams.
+
+mod frames;
+mod reader;
+mod writer;
+
+pub use reader::Reader;
+pub use writer::Writer;
+
+#[cfg(test)]
+mod tests;
