@@ -58,7 +58,10 @@ fn streamed(from: Api, to: Api, body: &[u8], split: u8) -> Vec<u8> {
         }
     }
     translator.finish(&mut out);
-    assert!(!out.is_empty(), "a stream without an event ends with an error");
+    assert!(
+        !out.is_empty(),
+        "a stream without an event ends with an error"
+    );
     out
 }
 
@@ -72,7 +75,10 @@ fuzz_target!(|input: &[u8]| {
         RESPONSE => response(from, to, if split < 128 { 200 } else { 429 }, body),
         _ => {
             let whole = streamed(from, to, body, 255);
-            assert!(whole == streamed(from, to, body, split), "{from} -> {to}: a split differs");
+            assert!(
+                whole == streamed(from, to, body, split),
+                "{from} -> {to}: a split differs"
+            );
         }
     }
 });

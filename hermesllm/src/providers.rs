@@ -46,6 +46,8 @@ pub struct CatalogueEntry {
     pub headers: Vec<(String, String)>,
     /// Whether it takes `stream_options.include_usage`.
     pub stream_usage: bool,
+    /// Whether the newer models refuse `max_tokens` and want `max_completion_tokens` in chat.
+    pub max_completion_tokens: bool,
     /// Whether it may be offered HTTP/2 (over TLS, by ALPN).
     pub http2: bool,
     /// Well-known models, without the provider's name; others may exist.
@@ -203,6 +205,8 @@ impl CatalogueEntry {
             key_note: None,
             key_lifetime: None,
             not_keys: Vec::new(),
+            // Servers that speak the same API often know the older name alone.
+            max_completion_tokens: false,
             models: &[],
             ..self.clone()
         }

@@ -91,6 +91,7 @@ async def test_an_anthropic_client_gets_answers_and_parallel_tools_of_an_openai_
     assert request.header("authorization").startswith("Bearer sk-openai") and not request.header("x-api-key")
     assert not request.header("anthropic-version")
     body = request.json
+    assert body["max_completion_tokens"] == 50
     assert body["model"] == model and body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/png;base64,AAAA"
     assert body["tools"][0]["function"]["name"] == "weather"
@@ -254,7 +255,7 @@ async def test_a_conversation_costs_its_provider_the_same_prefix_in_each_turn(pr
         turns = [*turns, {"role": "assistant", "content": [{"type": "tool_use", "id": f"t{number}", "name": "f", "input": {"b": 1, "a": 2}}]},
                  {"role": "user", "content": [{"type": "tool_result", "tool_use_id": f"t{number}", "content": "x"}]}]
     for before, after in zip(seen, seen[1:]):
-        prefix = before.body[: before.body.rindex(b"]", 0, before.body.rindex(b"max_tokens"))]
+        prefix = before.body[: before.body.rindex(b"]", 0, before.body.rindex(b"max_completion_tokens"))]
         assert after.body.startswith(prefix)
 
 

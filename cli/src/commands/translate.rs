@@ -110,6 +110,7 @@ impl Translate {
             model: self.model.as_deref(),
             stream: None,
             ask_usage: entry.is_some_and(|entry| entry.stream_usage),
+            max_completion_tokens: entry.is_some_and(|entry| entry.max_completion_tokens),
         };
         let translated = translate::request(self.from, self.to, input, &options);
         let translated = translated.map_err(unreadable)?;

@@ -58,6 +58,7 @@ pub(crate) fn request(
         model: Some(&target.model),
         stream: Some(request.stream()),
         ask_usage: entry.stream_usage,
+        max_completion_tokens: entry.max_completion_tokens,
     };
     let translated = translate::request(client, provider, request.body(), &options)
         .map_err(|error| refused(error, target, request.endpoint()))?;

@@ -10,16 +10,29 @@
 //! | was | is |
 //! | --- | --- |
 //! | a member that is `null` | absent |
-//! | `content: [one plain text]` | `content: "…"` |
-//! | `stop: "…"` | `stop: ["…"]` |
-//! | `logprobs: false` | absent |
-//! | `function` messages and `function_call` | the same, if ids are absent |
+//! | `stream: false`, `logprobs: false`, `tools: []`, `content: []`, an empty `reasoning_content` or `id` of a call | absent |
+//! | `tool_choice: "any"` (Mistral) | `"required"` |
+//! | a tool or a call without `type` (Mistral) | `type: "function"` |
+//! | `index` of a call in a request | absent |
+//! | plain texts in a list of content | parts of the type `text` |
+//! | `cache_control` of a message whose content is a list, or that has calls | that of its last part |
+//! | several texts of one `thinking` (Mistral) | one |
+//!
+//! In answers, beside these: figures of usage are those that [`crate::usage`] says, `index` is the
+//! place, and members that say nothing are absent (see [`response`]).
+//!
+//! What is written for lack of another thing: `call_0` and so on for calls without an identifier, by
+//! their place; `{}` for no arguments; `answer` for a schema and `document` for bytes without a name.
+//! Members beside OpenAI's own are refused by some providers: what a request of another API has no
+//! place for in OpenAI's chat (hints for caching) is lost and told, except thoughts, signatures and
+//! `top_k`, `min_p`.
 
 pub mod request;
 pub mod response;
 pub mod stream;
 
 mod content;
+mod extra;
 mod messages;
 mod reasoning;
 mod tools;
@@ -27,31 +40,22 @@ mod usage;
 
 use crate::representation::StopKind;
 
-/// What an answer's end means.
+/// What an answer's end means. Gateways pass on words of other APIs.
 fn stop_kind(word: &str) -> StopKind {
     match word {
-        "stop" | "eos" | "end_turn" => StopKind::End,
-        "length" | "max_tokens" => StopKind::MaxTokens,
-        "model_length" => StopKind::ContextWindow,
-        "tool_calls" | "function_call" => StopKind::ToolCalls,
-        "content_filter" => StopKind::ContentFilter,
+        "stop" | "eos" | "eos_token" | "end_turn" | "STOP" | "COMPLETE" => StopKind::End,
+        "stop_sequence" => StopKind::StopSequence,
+        "length" | "max_tokens" | "MAX_TOKENS" => StopKind::MaxTokens,
+        "model_length" | "model_context_window_exceeded" => StopKind::ContextWindow,
+        "tool_calls" | "function_call" | "tool_use" => StopKind::ToolCalls,
+        "content_filter" | "SAFETY" => StopKind::ContentFilter,
+        "refusal" => StopKind::Refusal,
         _ => StopKind::Other,
     }
 }
 
-/// The word for an end; the provider's own where it is one of this API.
-fn finish_reason(kind: StopKind, raw: &str) -> &'static str {
-    for word in [
-        "stop",
-        "length",
-        "tool_calls",
-        "function_call",
-        "content_filter",
-    ] {
-        if word == raw && stop_kind(word) == kind {
-            return word;
-        }
-    }
+/// The word for an end.
+fn finish_reason(kind: StopKind) -> &'static str {
     match kind {
         StopKind::End
         | StopKind::StopSequence

@@ -43,6 +43,8 @@ struct RawEntry {
     plain_under: Option<String>,
     #[serde(default = "yes")]
     stream_usage: bool,
+    #[serde(default)]
+    max_completion_tokens: bool,
     #[serde(default = "yes")]
     http2: bool,
     #[serde(default)]
@@ -130,6 +132,7 @@ fn entry(raw: RawEntry) -> Result<CatalogueEntry, ReadError> {
         not_keys: raw.not_keys,
         headers: raw.headers.into_iter().collect(),
         stream_usage: raw.stream_usage,
+        max_completion_tokens: raw.max_completion_tokens,
         http2: raw.http2,
         models: Vec::leak(raw.models),
         auth: auth(raw.auth),

@@ -48,6 +48,9 @@ pub struct RequestOptions<'a> {
     pub stream: Option<bool>,
     /// Ask for usage at the end of a stream, whatever the request says.
     pub ask_usage: bool,
+    /// Chat completions name the answer's limit `max_completion_tokens`: OpenAI's newer models refuse
+    /// `max_tokens`, and many others know nothing else.
+    pub max_completion_tokens: bool,
 }
 
 /// Translates a request.
@@ -71,7 +74,14 @@ pub fn request(
         request.include_usage = Some(true);
     }
     let mut losses = Losses::new();
-    let value = to.write_request(request, &mut losses).ok_or(no_way)?;
+    let mut value = to.write_request(request, &mut losses).ok_or(no_way)?;
+    if options.max_completion_tokens && to == Api::OpenAiChat {
+        if let Some(body) = value.as_object_mut() {
+            if let Some(most) = body.shift_remove("max_tokens") {
+                body.insert("max_completion_tokens".to_owned(), most);
+            }
+        }
+    }
     Ok(Translated {
         body: bytes(&value),
         losses,
@@ -144,4 +154,41 @@ fn failed(to: Api, error: &ProviderError) -> Option<Translated> {
 
 fn bytes(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_has_the_name_that_the_provider_takes() {
+        let body =
+            br#"{"model": "m", "max_tokens": 7, "messages": [{"role": "user", "content": "hi"}]}"#;
+        for (newer, name) in [(false, "max_tokens"), (true, "max_completion_tokens")] {
+            let options = RequestOptions {
+                max_completion_tokens: newer,
+                ..RequestOptions::default()
+            };
+            let translated = request(Api::AnthropicMessages, Api::OpenAiChat, body, &options);
+            let written: Value = serde_json::from_slice(&translated.unwrap().body).unwrap();
+            assert_eq!(written[name], 7);
+            let limits = ["max_tokens", "max_completion_tokens"];
+            assert_eq!(
+                limits
+                    .iter()
+                    .filter(|name| written.get(**name).is_some())
+                    .count(),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_place() {
+        let options = RequestOptions::default();
+        let read = |body: &[u8]| request(Api::AnthropicMessages, Api::OpenAiChat, body, &options);
+        assert_eq!(read(b"{").unwrap_err(), TranslateError::NotJson);
+        let error = read(br#"{"messages": "hi"}"#).unwrap_err();
+        assert!(error.to_string().starts_with("/messages"), "{error}");
+    }
 }

@@ -1,21 +1,26 @@
 //! Messages: turns of a conversation.
+//!
+//! The place of a part says how it stood in its message: a result at `…/name` was a message of the
+//! role `function`, a call at `…/function_call` the only one of the older form.
 
-use std::collections::VecDeque;
+mod write;
 
-use serde_json::{json, Map, Value};
+use serde_json::Value;
 
-use super::{content, reasoning};
-use crate::apis::object::{put, put_extensions, wrong, Object};
+use super::{content, extra, reasoning};
+use crate::apis::object::{wrong, Object};
 use crate::apis::ReadError;
-use crate::representation::{
-    At, Extension, Losses, Part, PartKind, Role, ToolCall, ToolResult, Turn,
-};
+use crate::representation::{At, Part, PartKind, Pointer, Role, ToolCall, ToolResult, Turn};
+
+pub(super) use write::{put_parts, write};
 
 /// Reads messages. Results that follow each other are one turn.
 pub(super) fn read(messages: Vec<At<Value>>) -> Result<Vec<Turn>, ReadError> {
     let mut turns: Vec<Turn> = Vec::new();
     // Whether the last turn holds results alone, and takes more of them.
     let mut results = false;
+    // Calls with free text for an argument, whose results are told apart in other APIs.
+    let mut custom: Vec<String> = Vec::new();
     for message in messages {
         let mut object = Object::strict(message.value, message.at.clone())?;
         let Some(role) = object.text("role")? else {
@@ -23,7 +28,7 @@ pub(super) fn read(messages: Vec<At<Value>>) -> Result<Vec<Turn>, ReadError> {
         };
         match role.value.as_str() {
             "tool" | "function" => {
-                let part = result(object, role.value == "function")?;
+                let part = result(object, role.value == "function", &custom)?;
                 match turns.last_mut() {
                     Some(turn) if results => turn.parts.push(part),
                     _ => turns.push(turn(Role::User, vec![part], message.at)),
@@ -34,7 +39,11 @@ pub(super) fn read(messages: Vec<At<Value>>) -> Result<Vec<Turn>, ReadError> {
             "system" => turns.push(said(Role::System, object)?),
             "developer" => turns.push(said(Role::Developer, object)?),
             "user" => turns.push(said(Role::User, object)?),
-            "assistant" => turns.push(answered(object)?),
+            "assistant" => {
+                let turn = answered(object)?;
+                custom.extend(turn.parts.iter().filter_map(custom_call));
+                turns.push(turn);
+            }
             _ => return Err(wrong(role.at.into_owned(), "is no role")),
         }
         results = false;
@@ -42,7 +51,14 @@ pub(super) fn read(messages: Vec<At<Value>>) -> Result<Vec<Turn>, ReadError> {
     Ok(turns)
 }
 
-fn turn(role: Role, parts: Vec<Part>, at: impl Into<crate::representation::Pointer>) -> Turn {
+fn custom_call(part: &Part) -> Option<String> {
+    match &part.kind {
+        PartKind::ToolCall(call) if call.custom => Some(call.id.clone()),
+        _ => None,
+    }
+}
+
+fn turn(role: Role, parts: Vec<Part>, at: impl Into<Pointer>) -> Turn {
     Turn {
         role,
         name: None,
@@ -58,12 +74,7 @@ fn said(role: Role, mut object: Object) -> Result<Turn, ReadError> {
     if let Some(said) = object.take("content") {
         own.parts = content::read(said, false)?;
     }
-    // Some clients mark the whole message.
-    if let Some(hint) = content::cache(&mut object) {
-        if let Some(last) = own.parts.last_mut() {
-            last.cache = Some(hint);
-        }
-    }
+    mark(&mut object, &mut own.parts);
     own.extensions = object.rest();
     Ok(own)
 }
@@ -72,11 +83,42 @@ fn answered(mut object: Object) -> Result<Turn, ReadError> {
     let mut own = turn(Role::Assistant, Vec::new(), object.at().to_owned());
     own.name = object.text("name")?;
     own.parts = parts_of_answer(&mut object, false)?;
+    mark(&mut object, &mut own.parts);
+    audio(&mut object, &mut own.parts)?;
     own.extensions = object.rest();
     Ok(own)
 }
 
-/// The parts of what a model said: thoughts, content, refusal, calls.
+/// Some clients mark a whole message: it is worth caching up to its end.
+fn mark(object: &mut Object, parts: &mut [Part]) {
+    if let Some(last) = parts.last_mut().filter(|last| last.cache.is_none()) {
+        last.cache = content::cache(object);
+    }
+}
+
+/// What the model said aloud before, by its identifier.
+fn audio(object: &mut Object, parts: &mut Vec<Part>) -> Result<(), ReadError> {
+    use crate::representation::Blob;
+    let Some(mut audio) = object.object("audio")? else {
+        return Ok(());
+    };
+    let at = audio.at().to_owned();
+    if let Some(id) = audio.text("id")? {
+        let kind = PartKind::Audio {
+            source: Blob::File {
+                id: id.value,
+                media_type: None,
+            },
+            transcript: None,
+        };
+        let mut part = Part::new(kind, at);
+        part.extensions = audio.rest();
+        parts.push(part);
+    }
+    Ok(())
+}
+
+/// The parts of what a model said: thoughts, content, refusal, calls. `lenient`: of an answer.
 pub(super) fn parts_of_answer(object: &mut Object, lenient: bool) -> Result<Vec<Part>, ReadError> {
     let mut parts = reasoning::read(object);
     if let Some(said) = object.take("content") {
@@ -100,19 +142,53 @@ pub(super) fn parts_of_answer(object: &mut Object, lenient: bool) -> Result<Vec<
     if let Some(mut call) = object.object("function_call")? {
         let at = call.at().to_owned();
         let name = call.text("name")?.map(|name| name.value);
-        let arguments = call.text("arguments")?.map(|text| text.value);
         let kind = PartKind::ToolCall(ToolCall {
             id: String::new(),
             name: name.unwrap_or_default(),
-            arguments: arguments.unwrap_or_default(),
+            arguments: arguments(call.take("arguments")),
             custom: false,
             by_provider: false,
         });
         let mut part = Part::new(kind, at);
-        part.extensions = call.rest();
+        part.extensions = extra::inside("function_call", call);
         parts.push(part);
     }
+    sign(object, &mut parts);
     Ok(parts)
+}
+
+/// A signature of the whole message belongs to its first call, or else to its text.
+fn sign(object: &mut Object, parts: &mut [Part]) {
+    let is_call = |part: &Part| matches!(part.kind, PartKind::ToolCall(_));
+    let is_text = |part: &Part| matches!(part.kind, PartKind::Text { .. });
+    let place = parts.iter().position(is_call);
+    let place = place.or_else(|| parts.iter().rposition(is_text));
+    let Some(part) = place.and_then(|place| parts.get_mut(place)) else {
+        return;
+    };
+    if part.signature.is_some() {
+        return;
+    }
+    if let Some((signature, left)) = content::signature(object) {
+        // An older form of the same.
+        if object.peek_text("thought_signature") == Some(&signature) {
+            object.take("thought_signature");
+        }
+        part.signature = Some(signature);
+        part.extensions.extend(left);
+    }
+}
+
+/// Some providers write an object where the API has its text.
+fn arguments(found: Option<At<Value>>) -> String {
+    match found {
+        Some(At {
+            value: Value::String(text),
+            ..
+        }) => text,
+        Some(At { value, .. }) => value.to_string(),
+        None => String::new(),
+    }
 }
 
 fn read_call(mut object: Object) -> Result<Part, ReadError> {
@@ -120,74 +196,67 @@ fn read_call(mut object: Object) -> Result<Part, ReadError> {
     let id = object.text("id")?.map(|id| id.value).unwrap_or_default();
     let custom = object.peek_text("type") == Some("custom");
     object.take("type");
+    // Its place says it.
     object.take("index");
-    let own = object.object(if custom { "custom" } else { "function" })?;
-    let (mut name, mut arguments, mut rest) = (String::new(), String::new(), Vec::new());
-    if let Some(mut own) = own {
+    let (member, text) = forms(custom);
+    let (mut name, mut input, mut rest) = (String::new(), String::new(), Vec::new());
+    if let Some(mut own) = object.object(member)? {
         name = own.text("name")?.map(|name| name.value).unwrap_or_default();
-        let text = if custom { "input" } else { "arguments" };
-        // Some providers write an object where the API has its text.
-        arguments = match own.take(text) {
-            Some(At {
-                value: Value::String(text),
-                ..
-            }) => text,
-            Some(At { value, .. }) => value.to_string(),
-            None => String::new(),
-        };
-        rest = own.rest();
+        input = arguments(own.take(text));
+        rest = extra::inside(member, own);
     }
     let kind = PartKind::ToolCall(ToolCall {
         id,
         name,
-        arguments,
+        arguments: input,
         custom,
         by_provider: false,
     });
     let mut part = Part::new(kind, at);
     part.cache = content::cache(&mut object);
-    part.signature = google_signature(&mut object);
-    part.extensions = object.rest();
-    part.extensions
-        .extend(rest.into_iter().map(|extension| Extension {
-            name: format!("{INSIDE}{}", extension.name),
-            ..extension
-        }));
+    if let Some((signature, left)) = content::signature(&mut object) {
+        part.signature = Some(signature);
+        part.extensions = left;
+    }
+    part.extensions.extend(rest);
+    part.extensions.extend(object.rest());
     Ok(part)
 }
 
-/// How members of `function` are named among the extensions of a call.
-const INSIDE: &str = "function/";
-
-/// `extra_content.google.thought_signature`, as Gemini's own chat API has it.
-fn google_signature(object: &mut Object) -> Option<String> {
-    let extra = object.peek("extra_content")?.as_object()?;
-    let google = extra.get("google")?.as_object()?;
-    let signature = google.get("thought_signature")?.as_str()?.to_owned();
-    if extra.len() == 1 && google.len() == 1 {
-        object.take("extra_content");
+/// What a call is called, and what its arguments are.
+pub(super) fn forms(custom: bool) -> (&'static str, &'static str) {
+    if custom {
+        ("custom", "input")
+    } else {
+        ("function", "arguments")
     }
-    Some(signature)
 }
 
-fn result(mut object: Object, is_function: bool) -> Result<Part, ReadError> {
-    let at = object.at().to_owned();
+fn result(mut object: Object, is_function: bool, custom: &[String]) -> Result<Part, ReadError> {
+    let at: Pointer = if is_function {
+        object.pointer("name").into()
+    } else {
+        object.at().to_owned().into()
+    };
     let call_id = object.text("tool_call_id")?.map(|id| id.value);
+    let call_id = call_id.unwrap_or_default();
     let name = object.text("name")?.map(|name| name.value);
     let parts = match object.take("content") {
+        Some(At {
+            value: Value::String(text),
+            ..
+        }) if text.is_empty() => Vec::new(),
         Some(said) => content::read(said, false)?,
         None => Vec::new(),
     };
-    // Without an identifier it answers the next call that has none.
-    let name = name.or_else(|| (call_id.is_none() && is_function).then(String::new));
     let cache = content::cache(&mut object);
     let kind = PartKind::ToolResult(ToolResult {
-        call_id: call_id.unwrap_or_default(),
+        custom: custom.contains(&call_id),
+        call_id,
         name,
         parts,
         structured: None,
         is_error: false,
-        custom: false,
     });
     let mut part = Part::new(kind, at);
     part.cache = cache;
@@ -195,376 +264,17 @@ fn result(mut object: Object, is_function: bool) -> Result<Part, ReadError> {
     Ok(part)
 }
 
-/// Identifiers for calls that have none: by their place in the conversation, so that they are the
-/// same in every turn of it.
-#[derive(Default)]
-struct Ids {
-    next: usize,
-    /// Those that wait for their results, with the tool's name.
-    open: VecDeque<(String, String)>,
-}
-
-impl Ids {
-    fn of_call(&mut self, call: &ToolCall) -> String {
-        if !call.id.is_empty() {
-            return call.id.clone();
-        }
-        let id = format!("call_{}", self.next);
-        self.next += 1;
-        self.open.push_back((id.clone(), call.name.clone()));
-        id
-    }
-
-    fn of_result(&mut self, result: &ToolResult) -> String {
-        if !result.call_id.is_empty() {
-            return result.call_id.clone();
-        }
-        let named =
-            |(_, name): &(String, String)| result.name.as_ref().is_none_or(|wanted| wanted == name);
-        let at = self.open.iter().position(named).unwrap_or(0);
-        self.open.remove(at).map(|(id, _)| id).unwrap_or_default()
-    }
-}
-
-/// Writes turns as messages.
-pub(super) fn write(turns: Vec<Turn>, same: bool, losses: &mut Losses) -> Vec<Value> {
-    let mut messages = Vec::new();
-    let mut ids = Ids::default();
-    for turn in turns {
-        match turn.role {
-            Role::Assistant => messages.push(write_answer(turn, same, &mut ids, losses)),
-            Role::User => write_user(turn, same, &mut ids, &mut messages, losses),
-            Role::System | Role::Developer => messages.extend(write_said(turn, same, losses)),
-        }
-    }
-    messages
-}
-
-fn write_said(turn: Turn, same: bool, losses: &mut Losses) -> Option<Value> {
-    let Turn {
-        role,
-        name,
-        parts,
-        at: _,
-        extensions,
-    } = turn;
-    let role = match role {
-        Role::System => "system",
-        Role::Developer => "developer",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    };
-    let said = content::write(parts, same, losses);
-    if said.is_none() && !same {
-        return None;
-    }
-    let mut message = Map::new();
-    message.insert("role".to_owned(), role.into());
-    put(&mut message, "content", said);
-    put(&mut message, "name", name.map(|name| name.value));
-    put_extensions(&mut message, extensions, same, &[], losses);
-    Some(message.into())
-}
-
-fn write_user(
-    turn: Turn,
-    same: bool,
-    ids: &mut Ids,
-    messages: &mut Vec<Value>,
-    losses: &mut Losses,
-) {
-    let is_result = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));
-    let (results, others): (Vec<Part>, Vec<Part>) = turn.parts.into_iter().partition(is_result);
-    let only_results = !results.is_empty() && others.is_empty();
-    // This API's results hold text: what else there is follows them as the user's.
-    let mut beside = Vec::new();
-    for part in results {
-        messages.push(write_result(part, same, ids, &mut beside, losses));
-    }
-    beside.extend(others);
-    if only_results && beside.is_empty() {
-        return;
-    }
-    let rest = Turn {
-        parts: beside,
-        ..turn
-    };
-    messages.extend(write_said(rest, same, losses));
-}
-
-fn write_result(
-    part: Part,
-    same: bool,
-    ids: &mut Ids,
-    beside: &mut Vec<Part>,
-    losses: &mut Losses,
-) -> Value {
-    let Part {
-        kind,
-        cache,
-        signature: _,
-        at,
-        extensions,
-    } = part;
-    let mut message = Map::new();
-    let PartKind::ToolResult(result) = kind else {
-        return message.into();
-    };
-    let is_function = same && result.call_id.is_empty() && result.name.is_some();
-    let id = ids.of_result(&result);
-    let ToolResult {
-        call_id: _,
-        name,
-        mut parts,
-        structured,
-        is_error,
-        custom: _,
-    } = result;
-    message.insert(
-        "role".to_owned(),
-        if is_function { "function" } else { "tool" }.into(),
-    );
-    if !(is_function || same && id.is_empty()) {
-        message.insert("tool_call_id".to_owned(), id.into());
-    }
-    if same {
-        put(&mut message, "name", name.filter(|name| !name.is_empty()));
-    }
-    if !same {
-        let is_text = |part: &Part| matches!(part.kind, PartKind::Text { .. });
-        let (texts, media): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_text);
-        if !media.is_empty() {
-            losses.approximated(
-                at.clone(),
-                "what is no text in a result follows as the user's",
-            );
-            beside.extend(media);
-        }
-        parts = texts;
-        if is_error {
-            losses.approximated(at.clone(), "this API does not tell failed results apart");
-        }
-    }
-    let said = content::write(parts, same, losses);
-    let said = said.or_else(|| structured.map(|value| value.to_string().into()));
-    if same {
-        put(&mut message, "content", said);
-    } else {
-        message.insert("content".to_owned(), said.unwrap_or_else(|| "".into()));
-    }
-    match cache {
-        Some(hint) if same => {
-            message.insert("cache_control".to_owned(), content::cache_control(hint));
-        }
-        Some(_) => losses.dropped(at, "this API caches by itself"),
-        None => {}
-    }
-    put_extensions(&mut message, extensions, same, &[], losses);
-    message.into()
-}
-
-fn write_answer(turn: Turn, same: bool, ids: &mut Ids, losses: &mut Losses) -> Value {
-    let Turn {
-        role: _,
-        name,
-        parts,
-        at: _,
-        extensions,
-    } = turn;
-    let mut message = Map::new();
-    message.insert("role".to_owned(), "assistant".into());
-    let mut call_id = |call: &ToolCall| ids.of_call(call);
-    write_parts(&mut message, parts, same, &mut call_id, losses);
-    put(&mut message, "name", name.map(|name| name.value));
-    put_extensions(&mut message, extensions, same, &[], losses);
-    message.into()
-}
-
-/// Writes what a model said into its message.
-pub(super) fn write_parts(
-    message: &mut Map<String, Value>,
-    parts: Vec<Part>,
-    same: bool,
-    call_id: &mut dyn FnMut(&ToolCall) -> String,
-    losses: &mut Losses,
-) {
-    let (mut said, mut calls, mut thoughts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut refusals: Vec<String> = Vec::new();
-    for part in parts {
-        match part.kind {
-            PartKind::Refusal(ref text) if part.at.ends_with("/refusal") || !same => {
-                refusals.push(text.clone());
-            }
-            PartKind::ToolCall(ref call) if call.by_provider => {
-                losses.dropped(part.at, "this API does not show the provider's own tools");
-            }
-            PartKind::ToolCall(call) if same && call.id.is_empty() => {
-                let legacy = json!({"name": call.name, "arguments": call.arguments});
-                message.insert("function_call".to_owned(), legacy);
-            }
-            PartKind::ToolCall(ref call) => {
-                let id = call_id(call);
-                calls.push(write_call(part, id, same, losses));
-            }
-            PartKind::Reasoning(own) if !(same && is_item_of(&part.at, "content")) => {
-                thoughts.push(At::new(own, part.at));
-            }
-            _ => said.push(part),
-        }
-    }
-    reasoning::write(message, thoughts, same, losses);
-    let said = content::write(said, same, losses);
-    let empty = said.is_none() && calls.is_empty() && !message.contains_key("function_call");
-    match said {
-        Some(said) => {
-            message.insert("content".to_owned(), said);
-        }
-        // Required where there is nothing else.
-        None if !same && empty && refusals.is_empty() => {
-            message.insert("content".to_owned(), "".into());
-        }
-        None => {}
-    }
-    if !refusals.is_empty() {
-        message.insert("refusal".to_owned(), refusals.concat().into());
-    }
-    if !calls.is_empty() {
-        message.insert("tool_calls".to_owned(), calls.into());
-    }
+/// Whether a place ends like this.
+fn ends_with(at: &str, member: &str) -> bool {
+    at.rsplit('/').next() == Some(member)
 }
 
 /// Whether a place is that of an item of this list: `…/content/3`.
 fn is_item_of(at: &str, list: &str) -> bool {
-    let mut segments = at.rsplit('/');
-    let number = segments
-        .next()
-        .is_some_and(|end| end.parse::<u32>().is_ok());
-    number && segments.next() == Some(list)
-}
-
-fn write_call(part: Part, id: String, same: bool, losses: &mut Losses) -> Value {
-    let Part {
-        kind,
-        cache,
-        signature,
-        at,
-        extensions,
-    } = part;
-    let PartKind::ToolCall(call) = kind else {
-        return Value::Null;
-    };
-    let ToolCall {
-        id: _,
-        name,
-        arguments,
-        custom,
-        by_provider: _,
-    } = call;
-    let mut own = Map::new();
-    own.insert("name".to_owned(), name.into());
-    let (kind, text) = if custom {
-        ("custom", "input")
-    } else {
-        ("function", "arguments")
-    };
-    let arguments = if arguments.is_empty() && !custom && !same {
-        "{}".to_owned()
-    } else {
-        arguments
-    };
-    own.insert(text.to_owned(), arguments.into());
-    let mut object = Map::new();
-    object.insert("id".to_owned(), id.into());
-    object.insert("type".to_owned(), kind.into());
-    let mut others = Vec::new();
-    for extension in extensions {
-        match extension.name.strip_prefix(INSIDE) {
-            Some(name) if same => {
-                own.insert(name.to_owned(), extension.value);
-            }
-            _ => others.push(extension),
-        }
-    }
-    object.insert(kind.to_owned(), own.into());
-    if let Some(signature) = signature {
-        let extra = json!({"google": {"thought_signature": signature}});
-        object.insert("extra_content".to_owned(), extra);
-    }
-    match cache {
-        Some(hint) if same => {
-            object.insert("cache_control".to_owned(), content::cache_control(hint));
-        }
-        Some(_) => losses.dropped(at, "this API caches by itself"),
-        None => {}
-    }
-    put_extensions(&mut object, others, same, &[], losses);
-    object.into()
+    let mut way = at.rsplit('/');
+    let number = way.next().is_some_and(|end| end.parse::<u32>().is_ok());
+    number && way.next() == Some(list)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn turns(messages: Value) -> Vec<Turn> {
-        let Value::Array(list) = messages else {
-            panic!("a list");
-        };
-        read(crate::apis::object::items(list, "/messages")).unwrap()
-    }
-
-    #[test]
-    fn results_that_follow_each_other_are_one_turn_and_come_back_as_they_were() {
-        let messages = json!([
-            {"role": "user", "content": "two, please"},
-            {"role": "assistant", "tool_calls": [
-                {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
-                {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{ not json"}}]},
-            {"role": "tool", "tool_call_id": "a", "content": "1"},
-            {"role": "tool", "tool_call_id": "b", "content": "2"},
-            {"role": "user", "content": [{"type": "text", "text": "and"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]}
-        ]);
-        let turns = turns(messages.clone());
-        assert_eq!(turns.len(), 4);
-        assert_eq!(turns[2].parts.len(), 2);
-        let mut losses = Losses::new();
-        assert_eq!(Value::from(write(turns, true, &mut losses)), messages);
-        assert!(losses.is_empty());
-    }
-
-    #[test]
-    fn calls_without_an_id_get_one_by_their_place() {
-        let call = |name: &str| {
-            Part::new(
-                PartKind::ToolCall(ToolCall {
-                    id: String::new(),
-                    name: name.to_owned(),
-                    arguments: "{}".to_owned(),
-                    custom: false,
-                    by_provider: false,
-                }),
-                "/x",
-            )
-        };
-        let answer = |name: &str| {
-            Part::new(
-                PartKind::ToolResult(ToolResult {
-                    call_id: String::new(),
-                    name: Some(name.to_owned()),
-                    parts: vec![Part::text("ok", "/x")],
-                    structured: None,
-                    is_error: false,
-                    custom: false,
-                }),
-                "/x",
-            )
-        };
-        let turns = vec![
-            turn(Role::Assistant, vec![call("f"), call("g")], "/0"),
-            turn(Role::User, vec![answer("g"), answer("f")], "/1"),
-        ];
-        let messages = Value::from(write(turns, false, &mut Losses::new()));
-        assert_eq!(messages[0]["tool_calls"][1]["id"], "call_1");
-        assert_eq!(messages[1]["tool_call_id"], "call_1");
-        assert_eq!(messages[2]["tool_call_id"], "call_0");
-    }
-}
+mod tests;

@@ -1,17 +1,24 @@
 //! Answers and errors.
+//!
+//! Members of an answer that say nothing (empty texts, lists and objects, where there are others)
+//! are without meaning: some providers write all that there might be. So are `padding`, which hides
+//! the length, and a `delta` beside the message.
 
-use serde_json::{json, Map, Value};
+mod errors;
+mod write;
 
-use super::{content, finish_reason, messages, stop_kind, usage};
-use crate::apis::object::{put, put_extensions, Object};
-use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api};
+use serde_json::{Map, Value};
+
+use super::{content, extra, messages, stop_kind, usage};
+use crate::apis::object::Object;
+use crate::apis::{ReadError, SupportedUpstreamAPIs as Api};
 use crate::representation::{
-    At, Blob, Choice, Extension, Losses, Part, PartKind, ProviderResponse, StopKind, StopReason,
-    ToolCall,
+    At, Blob, Choice, Part, PartKind, ProviderResponse, StopKind, StopReason,
 };
 
-/// How members of `message` are named among the extensions of a choice.
-const INSIDE: &str = "message/";
+pub(super) use errors::{code_of, kind_of};
+pub use errors::{read_error, write_error};
+pub use write::write;
 
 /// Reads an answer.
 ///
@@ -29,8 +36,7 @@ pub fn read(body: Value) -> Result<ProviderResponse, ReadError> {
         ..ProviderResponse::default()
     };
     for item in object.list("choices")?.unwrap_or_default() {
-        let own = object.item(item)?;
-        answer.choices.push(choice(own)?);
+        answer.choices.push(choice(item)?);
     }
     if object.peek("usage").is_some_and(Value::is_object) {
         if let Some(At { value, .. }) = object.take("usage") {
@@ -39,35 +45,75 @@ pub fn read(body: Value) -> Result<ProviderResponse, ReadError> {
             answer.extensions = extensions;
         }
     }
+    pages(&mut object, &mut answer.choices);
     answer.extensions.extend(object.rest());
     Ok(answer)
 }
 
-fn choice(mut object: Object) -> Result<Choice, ReadError> {
+fn choice(item: At<Value>) -> Result<Choice, ReadError> {
+    let mut object = Object::lenient(item.value, item.at);
     object.take("index");
     let mut own = Choice::default();
-    if let Some(mut message) = object.object("message")? {
+    let said = object.take("message");
+    let delta = object.take("delta");
+    if let Some(At { value, at }) = said.or(delta) {
+        let mut message = Object::lenient(telling(value), at);
         message.take("role");
+        message.take("padding");
         own.parts = messages::parts_of_answer(&mut message, true)?;
+        own.parts.retain(|part| match &part.kind {
+            PartKind::Text { text, .. } => !text.is_empty() || part.signature.is_some(),
+            _ => true,
+        });
         annotations(&mut message, &mut own.parts);
         media(&mut message, &mut own.parts)?;
-        let rest = message.rest().into_iter();
-        own.extensions.extend(rest.map(|extension| Extension {
-            name: format!("{INSIDE}{}", extension.name),
-            ..extension
-        }));
+        own.extensions = extra::inside("message", message);
     }
-    let calls = own
-        .parts
-        .iter()
-        .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
-    own.stop = object
-        .text("finish_reason")?
-        .filter(|word| !word.value.is_empty())
-        .map(|word| stop(word.value, calls));
+    let is_call = |part: &Part| matches!(part.kind, PartKind::ToolCall(_));
+    let calls = own.parts.iter().any(is_call);
+    let word = object.text("finish_reason")?.map(|word| word.value);
+    own.stop = word
+        .filter(|word| !word.is_empty())
+        .map(|word| stop(word, calls));
     own.logprobs = logprobs(&mut object);
     own.extensions.extend(object.rest());
     Ok(own)
+}
+
+/// A message without the members that say nothing.
+fn telling(message: Value) -> Value {
+    let Value::Object(mut members) = message else {
+        return message;
+    };
+    members.retain(|key, value| key == "content" || tells(value));
+    if let Some(Value::Array(calls)) = members.get_mut("tool_calls") {
+        for call in calls.iter_mut().filter_map(Value::as_object_mut) {
+            let kind = call.get("type").and_then(Value::as_str).map(str::to_owned);
+            let other = match kind.as_deref() {
+                Some("custom") => "function",
+                _ => "custom",
+            };
+            if call.get(other).is_some_and(|own| !tells(own)) {
+                call.shift_remove(other);
+            }
+        }
+    }
+    members.into()
+}
+
+fn tells(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(tells),
+        Value::Object(members) => members.values().any(tells_inside),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+/// Inside of an object, a zero stands for nothing.
+fn tells_inside(value: &Value) -> bool {
+    value.as_u64() != Some(0) && tells(value)
 }
 
 /// Some providers say `stop` where they call tools.
@@ -83,33 +129,53 @@ pub(super) fn stop(raw: String, calls: bool) -> StopReason {
     }
 }
 
-/// The list of log probabilities, if that is all there is of them.
+/// The list of log probabilities; what stands beside it is left.
 fn logprobs(object: &mut Object) -> Option<Value> {
     let whole = object.peek("logprobs")?.as_object()?;
-    let mut others = whole.iter().filter(|(key, _)| *key != "content");
-    if !others.all(|(_, value)| value.is_null()) {
-        return None;
+    let beside: Map<String, Value> = whole
+        .iter()
+        .filter(|(key, value)| *key != "content" && !value.is_null())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let list = whole.get("content").filter(|list| list.is_array()).cloned();
+    if beside.is_empty() {
+        object.take("logprobs");
+        return list;
     }
-    let list = whole.get("content")?.clone();
-    if !list.is_array() {
-        return None;
-    }
-    object.take("logprobs");
-    Some(list)
+    // DeepSeek's, of thoughts: all of it is its own.
+    None
 }
 
 fn annotations(message: &mut Object, parts: &mut [Part]) {
-    let has_text = |part: &&mut Part| matches!(part.kind, PartKind::Text { .. });
-    let Some(part) = parts.iter_mut().find(has_text) else {
-        return;
-    };
     if !message.peek("annotations").is_some_and(Value::is_array) {
         return;
     }
-    if let (Some(found), PartKind::Text { citations, .. }) =
-        (message.take("annotations"), &mut part.kind)
-    {
-        *citations = content::annotations(found.value);
+    let Some(citations) = citations(parts) else {
+        return;
+    };
+    if let Some(found) = message.take("annotations") {
+        citations.extend(content::annotations(found.value));
+    }
+}
+
+/// The citations of the first text.
+fn citations(parts: &mut [Part]) -> Option<&mut Vec<crate::representation::Citation>> {
+    parts.iter_mut().find_map(|part| match &mut part.kind {
+        PartKind::Text { citations, .. } => Some(citations),
+        _ => None,
+    })
+}
+
+/// Perplexity's citations, which are those of the answer.
+fn pages(object: &mut Object, choices: &mut [Choice]) {
+    let pages = object.peek("citations");
+    let pages = pages.and_then(|list| content::pages(list, object.peek("search_results")));
+    let own = choices
+        .first_mut()
+        .and_then(|own| citations(&mut own.parts));
+    if let (Some(pages), Some(own)) = (pages, own) {
+        object.take("citations");
+        own.extend(pages);
     }
 }
 
@@ -148,239 +214,4 @@ fn media(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), ReadError> {
         parts.push(Part::new(kind, item.at));
     }
     Ok(())
-}
-
-/// Writes an answer.
-pub fn write(answer: ProviderResponse, losses: &mut Losses) -> Value {
-    let ProviderResponse {
-        api,
-        id,
-        model,
-        created,
-        choices,
-        usage,
-        service_tier,
-        moderation,
-        extensions,
-    } = answer;
-    let same = api == Some(Api::OpenAiChat);
-    let mut body = Map::new();
-    body.insert("id".to_owned(), id.into());
-    body.insert("object".to_owned(), "chat.completion".into());
-    put(&mut body, "created", created);
-    body.insert("model".to_owned(), model.into());
-    let choices = choices.into_iter().enumerate();
-    let choices: Vec<Value> = choices
-        .map(|(index, choice)| write_choice(index, choice, same, losses))
-        .collect();
-    body.insert("choices".to_owned(), choices.into());
-    let of_usage = |extension: &Extension| extension.name.starts_with(usage::INSIDE);
-    let (inside, others): (Vec<_>, Vec<_>) = extensions.into_iter().partition(of_usage);
-    if let Some(own) = usage {
-        let inside = if same {
-            inside
-        } else {
-            losses.dropped_extensions(inside);
-            Vec::new()
-        };
-        body.insert("usage".to_owned(), usage::write(own, inside));
-    }
-    put(&mut body, "service_tier", service_tier);
-    if moderation.is_some() {
-        losses.dropped("/moderation", "this API has no such verdicts");
-    }
-    put_extensions(&mut body, others, same, &[], losses);
-    body.into()
-}
-
-fn write_choice(index: usize, choice: Choice, same: bool, losses: &mut Losses) -> Value {
-    let Choice {
-        parts,
-        stop,
-        logprobs,
-        extensions,
-    } = choice;
-    let mut message = Map::new();
-    message.insert("role".to_owned(), "assistant".into());
-    let mut said = Vec::new();
-    let (mut notes, mut images) = (Vec::new(), Vec::new());
-    for mut part in parts {
-        match &mut part.kind {
-            PartKind::Text { citations, .. } => {
-                for citation in std::mem::take(citations) {
-                    match content::annotation(citation, same) {
-                        Some(note) => notes.push(note),
-                        None => losses.dropped(part.at.clone(), "this API cites web pages only"),
-                    }
-                }
-                said.push(part);
-            }
-            PartKind::Audio { source, transcript } => {
-                let mut audio = Map::new();
-                if let Blob::Base64 { data, .. } = source {
-                    audio.insert("data".to_owned(), std::mem::take(data).into());
-                }
-                put(&mut audio, "transcript", transcript.take());
-                put_extensions(&mut audio, part.extensions, same, &[], losses);
-                message.insert("audio".to_owned(), audio.into());
-            }
-            PartKind::Image { source, .. } => {
-                let source = std::mem::replace(source, Blob::Text(String::new()));
-                if let Some(url) = content::address(source) {
-                    images.push(json!({"type": "image_url", "image_url": {"url": url}}));
-                }
-            }
-            _ => said.push(part),
-        }
-    }
-    // Texts that follow each other are one in this API.
-    let mut next = 0_usize;
-    let mut call_id = |call: &ToolCall| {
-        if call.id.is_empty() {
-            next += 1;
-            format!("call_{index}_{}", next - 1)
-        } else {
-            call.id.clone()
-        }
-    };
-    let said = if same { said } else { joined(said) };
-    messages::write_parts(&mut message, said, same, &mut call_id, losses);
-    if !same {
-        // Clients look for it whether there is any or not.
-        message.entry("content").or_insert(Value::Null);
-    }
-    if !notes.is_empty() {
-        message.insert("annotations".to_owned(), notes.into());
-    }
-    if !images.is_empty() {
-        message.insert("images".to_owned(), images.into());
-    }
-    let mut others = Vec::new();
-    for extension in extensions {
-        match extension.name.strip_prefix(INSIDE) {
-            Some(name) if same => {
-                message.insert(name.to_owned(), extension.value);
-            }
-            _ => others.push(extension),
-        }
-    }
-    let mut object = Map::new();
-    object.insert("index".to_owned(), index.into());
-    object.insert("message".to_owned(), message.into());
-    if let Some(list) = logprobs {
-        object.insert("logprobs".to_owned(), json!({"content": list}));
-    }
-    let word = stop.map(|stop| {
-        if same {
-            stop.raw
-        } else {
-            if stop.kind == StopKind::Pause {
-                let at = format!("/choices/{index}");
-                losses.approximated(at, "a pause looks like an end");
-            }
-            finish_reason(stop.kind, &stop.raw).to_owned()
-        }
-    });
-    object.insert("finish_reason".to_owned(), word.into());
-    put_extensions(&mut object, others, same, &[], losses);
-    object.into()
-}
-
-/// Texts that follow each other, as one.
-fn joined(parts: Vec<Part>) -> Vec<Part> {
-    let mut all: Vec<Part> = Vec::new();
-    for part in parts {
-        if let PartKind::Text { text: more, .. } = &part.kind {
-            let first = all
-                .iter_mut()
-                .find(|known| matches!(known.kind, PartKind::Text { .. }));
-            if let Some(Part {
-                kind: PartKind::Text { text, .. },
-                ..
-            }) = first
-            {
-                text.push_str(more);
-                continue;
-            }
-        }
-        all.push(part);
-    }
-    all
-}
-
-/// Reads an error: `{"error": {message, type, code, param}}`, and the forms of others.
-pub fn read_error(status: u16, body: &Value) -> Option<ProviderError> {
-    // Gemini's chat API answers with a list of one.
-    let body = match body {
-        Value::Array(list) => list.first()?,
-        other => other,
-    };
-    let own = match body.get("error") {
-        Some(own) if !own.is_null() => own,
-        _ if status < 400 => return None,
-        _ => body,
-    };
-    let text = |key: &str| {
-        let value = own.get(key)?;
-        match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
-    };
-    let message = match own {
-        Value::String(message) => message.clone(),
-        _ => text("message")
-            .or_else(|| text("detail"))
-            .or_else(|| own.get("detail").map(Value::to_string))?,
-    };
-    Some(ProviderError {
-        status,
-        kind: text("type").or_else(|| text("status")).unwrap_or_default(),
-        code: text("code"),
-        message,
-        param: text("param"),
-    })
-}
-
-/// Writes an error.
-pub fn write_error(error: &ProviderError) -> Value {
-    let ProviderError {
-        status,
-        kind,
-        code,
-        message,
-        param,
-    } = error;
-    json!({"error": {
-        "message": message,
-        "type": kind_of(*status, kind),
-        "param": param,
-        "code": code,
-    }})
-}
-
-/// The type of an error, in this API's words.
-pub(super) fn kind_of(status: u16, kind: &str) -> &str {
-    const OWN: [&str; 8] = [
-        "invalid_request_error",
-        "authentication_error",
-        "permission_error",
-        "not_found_error",
-        "rate_limit_error",
-        "insufficient_quota",
-        "server_error",
-        "api_error",
-    ];
-    if OWN.contains(&kind) {
-        return kind;
-    }
-    match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        _ => "server_error",
-    }
 }

@@ -2,15 +2,12 @@
 
 use serde_json::{json, Map, Value};
 
-use super::content;
-use crate::apis::object::{put, put_extensions, Object};
+use super::{content, extra};
+use crate::apis::object::{put, Object};
 use crate::apis::ReadError;
 use crate::representation::{
-    At, Extension, FunctionTool, Losses, Setting, Tool, ToolChoice, ToolKind,
+    At, FunctionTool, Losses, Pointer, Setting, Tool, ToolChoice, ToolKind,
 };
-
-/// How members of `function` are named among the extensions of a tool.
-const INSIDE: &str = "function/";
 
 /// Reads `tools` and `tool_choice`, or `functions` and `function_call`.
 pub(super) fn read(object: &mut Object) -> Result<(Vec<Tool>, Setting<ToolChoice>), ReadError> {
@@ -25,7 +22,7 @@ pub(super) fn read(object: &mut Object) -> Result<(Vec<Tool>, Setting<ToolChoice
             kind: ToolKind::Function(kind),
             cache: None,
             at: item.at,
-            extensions: inside(own),
+            extensions: own.rest(),
         });
     }
     let choice = match object.take("tool_choice") {
@@ -49,7 +46,7 @@ fn tool(item: At<Value>) -> Result<Tool, ReadError> {
                 return Err(object.missing("function"));
             };
             let kind = function(&mut own)?;
-            extensions = inside(own);
+            extensions = extra::inside("function", own);
             ToolKind::Function(kind)
         }
         "custom" if object.has("custom") => {
@@ -57,11 +54,13 @@ fn tool(item: At<Value>) -> Result<Tool, ReadError> {
             let Some(mut own) = object.object("custom")? else {
                 return Err(object.missing("custom"));
             };
-            ToolKind::Custom {
+            let kind = ToolKind::Custom {
                 name: own.text("name")?.map(|name| name.value).unwrap_or_default(),
                 description: own.text("description")?.map(|text| text.value),
                 format: own.take("format").map(|format| format.value),
-            }
+            };
+            extensions = extra::inside("custom", own);
+            kind
         }
         _ => {
             return Ok(Tool {
@@ -92,15 +91,6 @@ fn function(own: &mut Object) -> Result<FunctionTool, ReadError> {
     })
 }
 
-fn inside(own: Object) -> Vec<Extension> {
-    let rest = own.rest().into_iter();
-    rest.map(|extension| Extension {
-        name: format!("{INSIDE}{}", extension.name),
-        ..extension
-    })
-    .collect()
-}
-
 fn choice(value: Value) -> ToolChoice {
     match value.as_str() {
         Some("auto") => return ToolChoice::Auto,
@@ -108,9 +98,11 @@ fn choice(value: Value) -> ToolChoice {
         Some("required" | "any") => return ToolChoice::Required,
         _ => {}
     }
-    let named = value.get("function").and_then(|own| own.get("name"));
-    if let (Some("function"), Some(name)) = (kind_of(&value), named.and_then(Value::as_str)) {
-        return ToolChoice::Function(name.to_owned());
+    if let Some(kind @ ("function" | "custom")) = kind_of(&value) {
+        let named = value.get(kind).and_then(|own| own.get("name"));
+        if let Some(name) = named.and_then(Value::as_str) {
+            return ToolChoice::Function(name.to_owned());
+        }
     }
     among(&value).unwrap_or(ToolChoice::Other(value))
 }
@@ -119,7 +111,7 @@ fn kind_of(value: &Value) -> Option<&str> {
     value.get("type").and_then(Value::as_str)
 }
 
-/// `allowed_tools`, if all of them are functions.
+/// `allowed_tools`, if all of them have a name.
 fn among(value: &Value) -> Option<ToolChoice> {
     if kind_of(value) != Some("allowed_tools") {
         return None;
@@ -131,10 +123,11 @@ fn among(value: &Value) -> Option<ToolChoice> {
         _ => return None,
     };
     let tools = own.get("tools")?.as_array()?;
-    let names: Option<Vec<String>> = tools
-        .iter()
-        .map(|tool| Some(tool.get("function")?.get("name")?.as_str()?.to_owned()))
-        .collect();
+    let name = |tool: &Value| {
+        let kind = kind_of(tool).filter(|kind| ["function", "custom"].contains(kind))?;
+        Some(tool.get(kind)?.get("name")?.as_str()?.to_owned())
+    };
+    let names: Option<Vec<String>> = tools.iter().map(name).collect();
     Some(ToolChoice::Among {
         names: names?,
         required,
@@ -159,6 +152,7 @@ pub(super) fn write(
     losses: &mut Losses,
 ) {
     let (mut newer, mut older) = (Vec::new(), Vec::new());
+    let custom: Vec<String> = tools.iter().filter_map(custom_name).collect();
     for tool in tools {
         if same && tool.at.starts_with("/functions/") {
             older.extend(write_function(tool, same, losses));
@@ -177,27 +171,30 @@ pub(super) fn write(
     };
     if same && at == "/function_call" {
         body.insert("function_call".to_owned(), write_old_choice(value));
-    } else if let Some(choice) = write_choice(At::new(value, at), same, losses) {
+    } else if let Some(choice) = write_choice(At::new(value, at), &custom, same, losses) {
         body.insert("tool_choice".to_owned(), choice);
     }
 }
 
+fn custom_name(tool: &Tool) -> Option<String> {
+    match &tool.kind {
+        ToolKind::Custom { name, .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// A function in the older form, which is of this API alone.
 fn write_function(tool: Tool, same: bool, losses: &mut Losses) -> Option<Value> {
     let ToolKind::Function(function) = tool.kind else {
         return None;
     };
-    let (own, _) = members(function, tool.extensions, same, &tool.at, losses);
+    let mut own = members(function, &tool.at, losses);
+    extra::put(&mut own, tool.extensions, same, &[], losses);
     Some(own.into())
 }
 
-/// The members of `function`, and the extensions that stand beside it.
-fn members(
-    function: FunctionTool,
-    extensions: Vec<Extension>,
-    same: bool,
-    at: &crate::representation::Pointer,
-    losses: &mut Losses,
-) -> (Map<String, Value>, Vec<Extension>) {
+/// The members of `function`.
+fn members(function: FunctionTool, at: &Pointer, losses: &mut Losses) -> Map<String, Value> {
     let FunctionTool {
         name,
         description,
@@ -211,21 +208,10 @@ fn members(
     put(&mut own, "parameters", parameters);
     put(&mut own, "strict", strict);
     if returns.is_some() {
-        losses.dropped(
-            at.clone(),
-            "this API has no schema of what a function returns",
-        );
+        let reason = "this API has no schema of what a function returns";
+        losses.dropped(at.clone(), reason);
     }
-    let mut beside = Vec::new();
-    for extension in extensions {
-        match extension.name.strip_prefix(INSIDE) {
-            Some(name) if same => {
-                own.insert(name.to_owned(), extension.value);
-            }
-            _ => beside.push(extension),
-        }
-    }
-    (own, beside)
+    own
 }
 
 fn write_tool(tool: Tool, same: bool, losses: &mut Losses) -> Option<Value> {
@@ -236,12 +222,11 @@ fn write_tool(tool: Tool, same: bool, losses: &mut Losses) -> Option<Value> {
         extensions,
     } = tool;
     let mut object = Map::new();
-    let beside = match kind {
+    match kind {
         ToolKind::Function(function) => {
-            let (own, beside) = members(function, extensions, same, &at, losses);
+            let own = members(function, &at, losses);
             object.insert("type".to_owned(), "function".into());
             object.insert("function".to_owned(), own.into());
-            beside
         }
         ToolKind::Custom {
             name,
@@ -254,14 +239,13 @@ fn write_tool(tool: Tool, same: bool, losses: &mut Losses) -> Option<Value> {
             put(&mut own, "format", format);
             object.insert("type".to_owned(), "custom".into());
             object.insert("custom".to_owned(), own.into());
-            extensions
         }
         ToolKind::BuiltIn { value, .. } if same => return Some(value),
         ToolKind::BuiltIn { .. } => {
             losses.dropped(at, "this tool is built into the other API");
             return None;
         }
-    };
+    }
     match cache {
         Some(hint) if same => {
             object.insert("cache_control".to_owned(), content::cache_control(hint));
@@ -269,12 +253,23 @@ fn write_tool(tool: Tool, same: bool, losses: &mut Losses) -> Option<Value> {
         Some(_) => losses.dropped(at, "this API caches by itself"),
         None => {}
     }
-    put_extensions(&mut object, beside, same, &[], losses);
+    extra::put(&mut object, extensions, same, &[], losses);
     Some(object.into())
 }
 
-fn write_choice(choice: At<ToolChoice>, same: bool, losses: &mut Losses) -> Option<Value> {
-    let named = |name: String| json!({"type": "function", "function": {"name": name}});
+fn write_choice(
+    choice: At<ToolChoice>,
+    custom: &[String],
+    same: bool,
+    losses: &mut Losses,
+) -> Option<Value> {
+    let named = |name: String| {
+        if custom.contains(&name) {
+            json!({"type": "custom", "custom": {"name": name}})
+        } else {
+            json!({"type": "function", "function": {"name": name}})
+        }
+    };
     Some(match choice.value {
         ToolChoice::Auto => "auto".into(),
         ToolChoice::None => "none".into(),
@@ -299,5 +294,79 @@ fn write_old_choice(choice: ToolChoice) -> Value {
         ToolChoice::None => "none".into(),
         ToolChoice::Function(name) => json!({"name": name}),
         ToolChoice::Other(value) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(body: Value) -> Value {
+        let mut object = Object::strict(body, "").unwrap();
+        let (tools, choice) = read(&mut object).unwrap();
+        let (mut body, mut losses) = (Map::new(), Losses::new());
+        write(&mut body, tools, choice, true, &mut losses);
+        assert!(losses.is_empty(), "{losses:?}");
+        body.into()
+    }
+
+    #[test]
+    fn tools_and_choices_of_each_kind_come_back_as_they_were() {
+        let function = json!({"type": "function", "function": {
+            "name": "f", "description": "d", "strict": true, "x": 1,
+            "parameters": {"type": "object", "properties": {"z": {}, "a": {}}}}});
+        let custom = json!({"type": "custom", "custom": {
+            "name": "c", "format": {"type": "text"}, "x": 1}});
+        let built_in = json!({"type": "openrouter:advisor", "parameters": {"a": 1}});
+        let cached = json!({"type": "function", "function": {"name": "g"},
+            "cache_control": {"type": "ephemeral", "ttl": "1h"}});
+        for choice in [
+            json!("auto"),
+            json!("none"),
+            json!("required"),
+            json!({"type": "function", "function": {"name": "f"}}),
+            json!({"type": "custom", "custom": {"name": "c"}}),
+            json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [
+                {"type": "function", "function": {"name": "f"}},
+                {"type": "custom", "custom": {"name": "c"}}]}}),
+            json!({"type": "odd", "x": 1}),
+        ] {
+            let body =
+                json!({"tools": [function, custom, built_in, cached], "tool_choice": choice});
+            assert_eq!(again(body.clone()), body);
+        }
+    }
+
+    #[test]
+    fn the_older_form_comes_back_as_it_was_and_goes_elsewhere_as_the_newer() {
+        let body = json!({"functions": [{"name": "f", "parameters": {}, "x": 1}],
+            "function_call": {"name": "f"}});
+        assert_eq!(again(body.clone()), body);
+        let mut object = Object::strict(body, "").unwrap();
+        let (tools, choice) = read(&mut object).unwrap();
+        let (mut body, mut losses) = (Map::new(), Losses::new());
+        write(&mut body, tools, choice, false, &mut losses);
+        assert_eq!(body["tools"][0]["function"]["name"], "f");
+        assert_eq!(body["tool_choice"]["function"]["name"], "f");
+        assert_eq!(losses.as_slice()[0].path, "/functions/0/x");
+    }
+
+    #[test]
+    fn what_only_another_api_has_is_lost_by_its_place() {
+        let tool = Tool {
+            kind: ToolKind::BuiltIn {
+                kind: "googleSearch".to_owned(),
+                value: json!({"googleSearch": {}}),
+            },
+            cache: None,
+            at: "/tools/0".into(),
+            extensions: Vec::new(),
+        };
+        let (mut body, mut losses) = (Map::new(), Losses::new());
+        let choice = At::new(ToolChoice::Other(json!({"x": 1})), "/toolConfig");
+        write(&mut body, vec![tool], Some(choice), false, &mut losses);
+        assert!(body.is_empty());
+        let paths: Vec<_> = losses.as_slice().iter().map(|loss| &*loss.path).collect();
+        assert_eq!(paths, ["/tools/0", "/toolConfig"]);
     }
 }
