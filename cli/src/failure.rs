@@ -15,7 +15,10 @@ pub const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done; for `status`: an instance serves"),
     (1, "something went wrong while running"),
     (2, "the arguments or the configuration are wrong"),
-    (3, "for `status`: nothing runs; for `logs`: there are none"),
+    (
+        3,
+        "for `status`: nothing runs; for `logs`: there are none; for `translate`: something was lost",
+    ),
 ];
 
 /// A failure with an exit code and, where the user can act, a hint.
