@@ -75,26 +75,13 @@ fn normal(value: Value) -> Value {
     let Some(members) = value.as_object_mut() else {
         return value;
     };
-    if members.get("stream") == Some(&Value::Bool(false)) {
-        members.remove("stream");
-    }
     if members.get("tool_choice") == Some(&Value::from("any")) {
         members.insert("tool_choice".to_owned(), "required".into());
     }
-    let is_empty_list = |tools: &Value| tools.as_array().is_some_and(Vec::is_empty);
-    if members.get("tools").is_some_and(is_empty_list) {
-        members.remove("tools");
-    }
     for message in lists(members.get_mut("messages")) {
-        let message = message.as_object_mut().unwrap();
-        message.retain(|key, value| match key.as_str() {
-            "content" => !is_empty_list(value),
-            "reasoning_content" => *value != "",
-            _ => true,
-        });
         for call in lists(message.get_mut("tool_calls")) {
             let call = call.as_object_mut().unwrap();
-            call.retain(|key, value| !(key == "index" || key == "id" && *value == ""));
+            call.retain(|key, value| !(key == "id" && *value == ""));
             call.entry("type").or_insert("function".into());
         }
     }

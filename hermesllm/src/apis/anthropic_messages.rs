@@ -86,7 +86,7 @@ fn put_rest(
 ) {
     for extension in extensions {
         if !same && !known.contains(&extension.name.as_str()) {
-            losses.dropped(extension.at, "the other API does not know this member");
+            losses.dropped_extensions(vec![extension]);
             continue;
         }
         match object.get_mut(&extension.name) {

@@ -10,16 +10,15 @@
 //! | was | is |
 //! | --- | --- |
 //! | a member that is `null` | absent |
-//! | `stream: false`, `logprobs: false`, `tools: []`, `content: []`, an empty `reasoning_content` or `id` of a call | absent |
 //! | `tool_choice: "any"` (Mistral) | `"required"` |
 //! | a tool or a call without `type` (Mistral) | `type: "function"` |
-//! | `index` of a call in a request | absent |
+//! | an empty `id` of a call | absent |
 //! | plain texts in a list of content | parts of the type `text` |
 //! | `cache_control` of a message whose content is a list, or that has calls | that of its last part |
 //! | several texts of one `thinking` (Mistral) | one |
 //!
-//! In answers, beside these: figures of usage are those that [`crate::usage`] says, `index` is the
-//! place, and members that say nothing are absent (see [`response`]).
+//! In answers, beside these: figures of usage are those that [`crate::usage`] says and have OpenAI's
+//! names, `index` of a choice is its place, `object` is always there.
 //!
 //! What is written for lack of another thing: `call_0` and so on for calls without an identifier, by
 //! their place; `{}` for no arguments; `answer` for a schema and `document` for bytes without a name.

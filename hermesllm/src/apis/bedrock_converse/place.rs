@@ -17,7 +17,8 @@ pub(super) fn restore(
         let Extension { name: _, value, at } = extension;
         let place = at.strip_prefix(base).filter(|_| same);
         let is_placed = place.is_some_and(|place| put(root, place, value));
-        if !is_placed {
+        // Without a place it is bookkeeping of another API's own.
+        if !is_placed && !at.is_empty() {
             losses.dropped(at, "Converse does not know this member");
         }
     }

@@ -125,10 +125,14 @@ fn thinking(object: &mut Object) -> Option<Found> {
     // References among them are left to Mistral.
     let text: String = texts.iter().map(only_text).collect::<Option<_>>()?;
     object.take("thinking");
-    Some(Found::new(PartKind::Reasoning(Reasoning {
+    let closed = object.take("closed");
+    let mut found = Found::new(PartKind::Reasoning(Reasoning {
         text,
         ..Reasoning::default()
-    })))
+    }));
+    let closed = closed.map(|closed| extra::silent("closed", closed.value));
+    found.rest.extend(closed);
+    Some(found)
 }
 
 fn only_text(item: &Value) -> Option<&str> {

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::apis::object::{put_extensions, Object};
-use crate::representation::{Extension, Losses};
+use crate::representation::{Extension, Losses, Pointer};
 
 /// The members that are objects of this API's own, and may hold what has no field.
 const OWN: [&str; 19] = [
@@ -43,6 +43,15 @@ pub(super) fn below(name: &str, extensions: Vec<Extension>) -> Vec<Extension> {
         ..extension
     };
     extensions.into_iter().map(named).collect()
+}
+
+/// What means nothing to any other API, but comes back.
+pub(super) fn silent(name: impl Into<String>, value: Value) -> Extension {
+    Extension {
+        name: name.into(),
+        value,
+        at: Pointer::default(),
+    }
 }
 
 /// Puts extensions to where they were, if they were read from this API, or if this API has members

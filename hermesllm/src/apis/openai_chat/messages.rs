@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::{content, extra, reasoning};
 use crate::apis::object::{wrong, Object};
 use crate::apis::ReadError;
-use crate::representation::{At, Part, PartKind, Pointer, Role, ToolCall, ToolResult, Turn};
+use crate::representation::{
+    At, Extension, Part, PartKind, Pointer, Role, ToolCall, ToolResult, Turn,
+};
 
 pub(super) use write::{put_parts, write};
 
@@ -71,22 +73,42 @@ fn turn(role: Role, parts: Vec<Part>, at: impl Into<Pointer>) -> Turn {
 fn said(role: Role, mut object: Object) -> Result<Turn, ReadError> {
     let mut own = turn(role, Vec::new(), object.at().to_owned());
     own.name = object.text("name")?;
+    own.extensions = empty(&mut object);
     if let Some(said) = object.take("content") {
         own.parts = content::read(said, false)?;
     }
     mark(&mut object, &mut own.parts);
-    own.extensions = object.rest();
+    own.extensions.extend(object.rest());
     Ok(own)
 }
 
 fn answered(mut object: Object) -> Result<Turn, ReadError> {
     let mut own = turn(Role::Assistant, Vec::new(), object.at().to_owned());
     own.name = object.text("name")?;
+    own.extensions = empty(&mut object);
     own.parts = parts_of_answer(&mut object, false)?;
     mark(&mut object, &mut own.parts);
     audio(&mut object, &mut own.parts)?;
-    own.extensions = object.rest();
+    own.extensions.extend(object.rest());
     Ok(own)
+}
+
+/// Takes members that are there and empty, and mean nothing.
+fn empty(object: &mut Object) -> Vec<Extension> {
+    let mut all = Vec::new();
+    for (key, nothing) in [
+        ("content", Value::Array(Vec::new())),
+        ("tool_calls", Value::Array(Vec::new())),
+        ("reasoning_content", "".into()),
+        ("reasoning", "".into()),
+        ("refusal", "".into()),
+    ] {
+        if object.peek(key) == Some(&nothing) {
+            object.take(key);
+            all.push(extra::silent(key, nothing));
+        }
+    }
+    all
 }
 
 /// Some clients mark a whole message: it is worth caching up to its end.
@@ -124,20 +146,12 @@ pub(super) fn parts_of_answer(object: &mut Object, lenient: bool) -> Result<Vec<
     if let Some(said) = object.take("content") {
         parts.extend(content::read(said, lenient)?);
     }
-    if let Some(refusal) = object
-        .text("refusal")?
-        .filter(|text| !text.value.is_empty())
-    {
+    if let Some(refusal) = object.text("refusal")? {
         parts.push(Part::new(PartKind::Refusal(refusal.value), refusal.at));
     }
     for call in object.list("tool_calls")?.unwrap_or_default() {
         let call = object.item(call)?;
         parts.push(read_call(call)?);
-    }
-    // Snowflake's answers have all members, empty.
-    let is_empty = |call: &Value| call.get("name").is_none_or(|name| name == "");
-    if object.peek("function_call").is_some_and(is_empty) {
-        object.take("function_call");
     }
     if let Some(mut call) = object.object("function_call")? {
         let at = call.at().to_owned();
@@ -197,7 +211,7 @@ fn read_call(mut object: Object) -> Result<Part, ReadError> {
     let custom = object.peek_text("type") == Some("custom");
     object.take("type");
     // Its place says it.
-    object.take("index");
+    let index = object.take("index");
     let (member, text) = forms(custom);
     let (mut name, mut input, mut rest) = (String::new(), String::new(), Vec::new());
     if let Some(mut own) = object.object(member)? {
@@ -219,6 +233,8 @@ fn read_call(mut object: Object) -> Result<Part, ReadError> {
         part.extensions = left;
     }
     part.extensions.extend(rest);
+    part.extensions
+        .extend(index.map(|index| extra::silent("index", index.value)));
     part.extensions.extend(object.rest());
     Ok(part)
 }

@@ -8,8 +8,9 @@
 
 use serde_json::{json, Map, Value};
 
-use crate::apis::object::{below, put, Object};
-use crate::representation::{At, Extension, Losses, Part, PartKind, Reasoning};
+use super::extra;
+use crate::apis::object::{put, Object};
+use crate::representation::{At, Losses, Part, PartKind, Reasoning};
 
 const CONTENT: &str = "reasoning_content";
 const PLAIN: &str = "reasoning";
@@ -117,16 +118,13 @@ impl Detail {
     }
 
     fn into_part(self, at: Option<&str>) -> Part {
-        let place = below(&self.at, "format");
         let told_twice = at.is_some();
         let at = at.map_or(self.at, str::to_owned);
         let mut part = Part::new(PartKind::Reasoning(self.reasoning), at);
         if told_twice || self.rest.iter().any(|rest| !rest.is_empty()) {
-            part.extensions.push(Extension {
-                name: DETAILS.to_owned(),
-                value: self.rest.into_iter().map(Value::from).collect(),
-                at: place.into(),
-            });
+            // Their numbers, and whose form their data has.
+            let rest = self.rest.into_iter().map(Value::from).collect();
+            part.extensions.push(extra::silent(DETAILS, rest));
         }
         part
     }
@@ -225,7 +223,7 @@ pub(super) fn write(
         for extension in extensions {
             match extension.value {
                 Value::Array(entries) if same && extension.name == DETAILS => rest = entries,
-                _ => losses.dropped(extension.at, "the other API does not know this member"),
+                _ => losses.dropped_extensions(vec![extension]),
             }
         }
         let told = names(&at, same);

@@ -21,6 +21,7 @@ pub use write::write;
 /// A member that is not what the API prescribes.
 pub fn read(body: Value) -> Result<Request, ReadError> {
     let mut object = Object::strict(body, "")?;
+    let silent = defaults(&mut object);
     let (include_usage, stream_options) = stream_options(&mut object)?;
     let (format, in_format) = form::read(&mut object)?;
     let max_output = match object.whole("max_completion_tokens")? {
@@ -76,7 +77,25 @@ pub fn read(body: Value) -> Result<Request, ReadError> {
     request.extensions = object.rest();
     request.extensions.extend(stream_options);
     request.extensions.extend(in_format);
+    request.extensions.extend(silent);
     Ok(request)
+}
+
+/// Takes settings that say what is so without them.
+fn defaults(object: &mut Object) -> Vec<Extension> {
+    let mut all = Vec::new();
+    for (key, default) in [
+        ("stream", Value::Bool(false)),
+        ("logprobs", Value::Bool(false)),
+        ("tools", Value::Array(Vec::new())),
+        ("functions", Value::Array(Vec::new())),
+    ] {
+        if object.peek(key) == Some(&default) {
+            object.take(key);
+            all.push(extra::silent(key, default));
+        }
+    }
+    all
 }
 
 fn stream_options(object: &mut Object) -> Result<(Option<bool>, Vec<Extension>), ReadError> {

@@ -1,8 +1,9 @@
 //! Answers and errors.
 //!
-//! Members of an answer that say nothing (empty texts, lists and objects, where there are others)
-//! are without meaning: some providers write all that there might be. So are `padding`, which hides
-//! the length, and a `delta` beside the message.
+//! Members of an answer that say nothing (empty texts, lists and objects) are without meaning: some
+//! providers write all that there might be. So are `padding`, which hides the length, a `delta`
+//! beside the message, and what providers note for themselves. They come back in this API, and are
+//! no loss to others.
 
 mod errors;
 mod write;
@@ -13,7 +14,7 @@ use super::{content, extra, messages, stop_kind, usage};
 use crate::apis::object::Object;
 use crate::apis::{ReadError, SupportedUpstreamAPIs as Api};
 use crate::representation::{
-    At, Blob, Choice, Part, PartKind, ProviderResponse, StopKind, StopReason,
+    At, Blob, Choice, Extension, Part, PartKind, Pointer, ProviderResponse, StopKind, StopReason,
 };
 
 pub(super) use errors::{code_of, kind_of};
@@ -47,8 +48,50 @@ pub fn read(body: Value) -> Result<ProviderResponse, ReadError> {
     }
     pages(&mut object, &mut answer.choices);
     answer.extensions.extend(object.rest());
+    let choices = answer.choices.iter_mut();
+    let of_choices = choices.flat_map(|choice| &mut choice.extensions);
+    for extension in of_choices.chain(&mut answer.extensions) {
+        let is_noted = BOOKKEEPING.contains(&extension.name.as_str());
+        if is_noted || !tells_inside(&extension.value) {
+            extension.at = Pointer::default();
+        }
+    }
     Ok(answer)
 }
+
+/// What providers note for themselves, which is no loss to clients of other APIs.
+const BOOKKEEPING: [&str; 30] = [
+    "copilot_usage",
+    "generationId",
+    "kv_transfer_params",
+    "native_finish_reason",
+    "provider",
+    "request_id",
+    "seed",
+    "stop_reason",
+    "system_fingerprint",
+    "time_info",
+    "timings",
+    "usage/avg_compl_tok_per_sec",
+    "usage/avg_prompt_tok_per_sec",
+    "usage/avg_tok_per_sec",
+    "usage/completion_time",
+    "usage/completion_tokens_details/text_tokens",
+    "usage/is_byok",
+    "usage/num_sources_used",
+    "usage/prompt_time",
+    "usage/prompt_tokens_details/text_tokens",
+    "usage/queue_time",
+    "usage/search_context_size",
+    "usage/service_tier",
+    "usage/total_completion_time_sec",
+    "usage/total_prompt_time_sec",
+    "usage/total_time",
+    "usage/total_time_sec",
+    "usage_breakdown",
+    "user_id",
+    "x_groq",
+];
 
 fn choice(item: At<Value>) -> Result<Choice, ReadError> {
     let mut object = Object::lenient(item.value, item.at);
@@ -56,18 +99,17 @@ fn choice(item: At<Value>) -> Result<Choice, ReadError> {
     let mut own = Choice::default();
     let said = object.take("message");
     let delta = object.take("delta");
-    if let Some(At { value, at }) = said.or(delta) {
-        let mut message = Object::lenient(telling(value), at);
+    if let Some(At { value, at }) = said {
+        let beside = delta.map(|delta| extra::silent("delta", delta.value));
+        own.extensions.extend(beside);
+        let (value, silent) = telling(value);
+        let mut message = Object::lenient(value, at);
         message.take("role");
-        message.take("padding");
         own.parts = messages::parts_of_answer(&mut message, true)?;
-        own.parts.retain(|part| match &part.kind {
-            PartKind::Text { text, .. } => !text.is_empty() || part.signature.is_some(),
-            _ => true,
-        });
         annotations(&mut message, &mut own.parts);
         media(&mut message, &mut own.parts)?;
-        own.extensions = extra::inside("message", message);
+        let rest = [silent, message.rest()].concat();
+        own.extensions.extend(extra::below("message", rest));
     }
     let is_call = |part: &Part| matches!(part.kind, PartKind::ToolCall(_));
     let calls = own.parts.iter().any(is_call);
@@ -80,16 +122,24 @@ fn choice(item: At<Value>) -> Result<Choice, ReadError> {
     Ok(own)
 }
 
-/// A message without the members that say nothing.
-fn telling(message: Value) -> Value {
+/// A message, and those of its members that say nothing.
+fn telling(message: Value) -> (Value, Vec<Extension>) {
     let Value::Object(mut members) = message else {
-        return message;
+        return (message, Vec::new());
     };
-    members.retain(|key, value| key == "content" || tells(value));
+    let mut silent = Vec::new();
+    for (key, value) in &members {
+        // What hides the length.
+        let is_silent = key == "padding" || !value.is_null() && !tells(value);
+        if is_silent && key != "role" {
+            silent.push(extra::silent(key, value.clone()));
+        }
+    }
+    members.retain(|key, _| !silent.iter().any(|own| own.name == *key));
     if let Some(Value::Array(calls)) = members.get_mut("tool_calls") {
         for call in calls.iter_mut().filter_map(Value::as_object_mut) {
-            let kind = call.get("type").and_then(Value::as_str).map(str::to_owned);
-            let other = match kind.as_deref() {
+            let kind = call.get("type").and_then(Value::as_str);
+            let other = match kind {
                 Some("custom") => "function",
                 _ => "custom",
             };
@@ -98,7 +148,7 @@ fn telling(message: Value) -> Value {
             }
         }
     }
-    members.into()
+    (members.into(), silent)
 }
 
 fn tells(value: &Value) -> bool {
@@ -181,9 +231,6 @@ fn pages(object: &mut Object, choices: &mut [Choice]) {
 
 /// Sound, and pictures as OpenRouter has them.
 fn media(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), ReadError> {
-    if message.peek("audio").and_then(|audio| audio.get("id")) == Some(&Value::from("")) {
-        message.take("audio");
-    }
     if let Some(mut audio) = message.object("audio")? {
         let at = audio.at().to_owned();
         let data = audio.text("data")?.map(|data| data.value);
@@ -215,3 +262,6 @@ fn media(message: &mut Object, parts: &mut Vec<Part>) -> Result<(), ReadError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,9 @@ pub(super) fn put_members(
     for extension in extensions {
         let Extension { name, value, at } = extension;
         if !same && !known.contains(&name.as_str()) {
-            losses.dropped(at, UNKNOWN);
+            if !at.is_empty() {
+                losses.dropped(at, UNKNOWN);
+            }
             continue;
         }
         match object.get_mut(&name) {
@@ -64,7 +66,7 @@ pub(super) fn inside(extensions: Vec<Extension>, name: &str) -> Vec<Extension> {
 }
 
 /// Marks members that mean nothing outside of their own document (an item's identifier, the echo of
-/// a request): they come back in their own API and count as one loss, of no place, elsewhere.
+/// a request): they come back in their own API, and are no loss elsewhere.
 pub(super) fn incidental(extensions: &mut [Extension], names: &[&str]) {
     for extension in extensions {
         if names.contains(&extension.name.as_str()) {

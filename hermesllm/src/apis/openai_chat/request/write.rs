@@ -96,11 +96,11 @@ pub fn write(request: Request, losses: &mut Losses) -> Value {
 fn most(model: &str) -> &'static str {
     let name = model.rsplit('/').next().unwrap_or(model);
     let newer = ["gpt-5", "o1", "o3", "o4"];
-    let of_family = |family: &&str| {
-        let rest = name.strip_prefix(*family);
+    let of_family = |family: &str| {
+        let rest = name.strip_prefix(family);
         rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
     };
-    if newer.iter().any(of_family) {
+    if newer.into_iter().any(of_family) {
         "max_completion_tokens"
     } else {
         "max_tokens"

@@ -63,8 +63,6 @@ fn write_choice(
     } = choice;
     let mut message = Map::new();
     message.insert("role".to_owned(), "assistant".into());
-    // Clients look for it whether there is any or not.
-    message.insert("content".to_owned(), Value::Null);
     let notes = annotations(&mut parts, same, pages, losses);
     let (mut said, mut images) = (Vec::new(), Vec::new());
     for part in parts {
@@ -107,6 +105,12 @@ fn write_choice(
     let word = stop.map(|stop| ended(stop, index, same, losses));
     object.insert("finish_reason".to_owned(), word.into());
     extra::put(&mut object, extensions, same, &[], losses);
+    // Clients look for it whether there is any or not.
+    if let Some(message) = object.get_mut("message").and_then(Value::as_object_mut) {
+        let said = message.shift_remove("content").unwrap_or_default();
+        let after_role = message.len().min(1);
+        message.shift_insert(after_role, "content".to_owned(), said);
+    }
     object.into()
 }
 

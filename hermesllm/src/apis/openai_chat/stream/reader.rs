@@ -51,12 +51,14 @@ impl ReadEvents for Reader {
 
 /// An error in the middle; what is none is skipped.
 fn told(data: &str, sink: &mut Sink<'_>) {
-    let Ok(body) = serde_json::from_str::<Value>(data) else {
+    let Ok(mut body) = serde_json::from_str::<Value>(data) else {
         return;
     };
-    // As if the answer had begun as a success: its status, if any, is told inside.
-    let found = response::read_error(200, &body).or_else(|| response::read_error(500, &body));
-    let Some(found) = found else {
+    if body.get("error").is_none_or(Value::is_null) {
+        body = serde_json::json!({"error": body});
+    }
+    // The answer had begun as a success: its status, if any, is told inside.
+    let Some(found) = response::read_error(200, &body) else {
         return;
     };
     let kind = if found.kind.is_empty() {

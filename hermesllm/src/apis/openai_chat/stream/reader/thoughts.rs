@@ -44,8 +44,8 @@ impl Choice {
 
     fn detail(&mut self, detail: &Value, sink: &mut Sink<'_>) {
         let id = text(detail, "id");
-        if id.is_some() && self.is_open(Open::Reasoning).is_none() && is_begun(detail) {
-            self.begin_thoughts(id, None, sink);
+        if id.is_some() && is_begun(detail) {
+            self.thoughts(id, true, sink);
         }
         if let Some(text) = text(detail, "text") {
             self.think(text.into(), id, sink);
