@@ -35,6 +35,13 @@ pub enum AdminError {
     Shape(#[from] serde_json::Error),
 }
 
+impl AdminError {
+    /// Whether nobody is there to answer; one that is slow is there.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Call(CallError::Connection(_)))
+    }
+}
+
 type Result<T> = std::result::Result<T, AdminError>;
 
 /// What Envoy reads from files.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use meseta_config::render::{resources, RenderOptions, Resource};
-use meseta_config::{AdminAddress, Config};
+use meseta_config::{AdminAddress, Config, Server, Tracing};
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -118,6 +118,9 @@ pub(crate) struct Reloader {
     shared: Arc<Shared>,
     envoy: Option<Envoy>,
     former: Vec<Former>,
+    /// What is only read at the start, as it was then. Not the whole configuration: who holds that
+    /// keeps its clusters.
+    began: (Server, Tracing),
     last: Arc<ArcSwap<Option<Attempt>>>,
 }
 
@@ -127,7 +130,9 @@ impl Reloader {
             files: XdsFiles::new(&options),
             render: options.render,
         });
+        let config = Arc::clone(&shared.generation.load().config);
         Self {
+            began: (config.server.clone(), config.tracing.clone()),
             shared,
             envoy,
             former: Vec::new(),
@@ -177,26 +182,27 @@ impl Reloader {
         loop {
             let asked = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = looks.tick() => again.is_some_and(|at| Instant::now() >= at),
+                _ = looks.tick() => false,
                 _ = hangup.recv() => true,
             };
+            let retry = again.is_some_and(|at| Instant::now() >= at);
             // A file system may take its time.
             let looked = tokio::task::spawn_blocking(move || {
-                let due = watched.has_changed() || asked;
-                let loaded = due.then(&load);
+                let wanted = watched.has_changed() || asked;
+                let loaded = (wanted || retry).then(&load);
                 if let Some(Ok(loaded)) = &loaded {
                     watched.follow(loaded.files.clone());
                 }
-                (load, watched, loaded)
+                (load, watched, loaded, wanted)
             });
-            let Ok((same_load, same_watched, loaded)) = looked.await else {
+            let Ok((same_load, same_watched, loaded, wanted)) = looked.await else {
                 tracing::error!(target: "meseta", "reading the configuration failed: it is no longer followed");
                 return;
             };
             (load, watched) = (same_load, same_watched);
             match loaded {
                 Some(loaded) => {
-                    let taken = self.attempt(loaded).await;
+                    let taken = self.attempt(loaded, wanted).await;
                     again = (!taken).then(|| Instant::now() + AGAIN);
                 }
                 None => self.take_away().await,
@@ -204,9 +210,9 @@ impl Reloader {
         }
     }
 
-    /// Takes what was loaded, if it can be taken; tells the outcome, unless it is the refusal that
-    /// was told before.
-    async fn attempt(&mut self, loaded: Result<Loaded, LoadError>) -> bool {
+    /// Takes what was loaded, if it can be taken, and tells the outcome; one that nobody `wanted`,
+    /// because it only tries again, not if it is the refusal that was told before.
+    async fn attempt(&mut self, loaded: Result<Loaded, LoadError>, wanted: bool) -> bool {
         let outcome = match loaded {
             Ok(loaded) => {
                 let waiting = self.needs_restart(&loaded.config);
@@ -221,7 +227,7 @@ impl Reloader {
         };
         let told = self.last.load();
         let told = told.as_ref().as_ref().and_then(|last| last.error.as_ref());
-        if error.is_some() && told == error.as_ref() {
+        if !wanted && error.is_some() && told == error.as_ref() {
             return false;
         }
         self.last.store(Arc::new(Some(Attempt {
@@ -247,9 +253,8 @@ impl Reloader {
 
     /// The settings that differ and are only read at the start.
     fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
-        let generation = self.shared.generation.load();
-        let old = &generation.config;
-        let (was, is) = (&old.server, &new.server);
+        let (was, tracing) = &self.began;
+        let is = &new.server;
         let settings = [
             ("server.listen", was.listen != is.listen),
             ("server.socket_mode", was.socket_mode != is.socket_mode),
@@ -259,7 +264,7 @@ impl Reloader {
                 was.drain_timeout != is.drain_timeout,
             ),
             ("server.log", was.log != is.log),
-            ("tracing", old.tracing != new.tracing),
+            ("tracing", *tracing != new.tracing),
         ];
         let changed = settings.into_iter().filter(|(_, changed)| *changed);
         changed.map(|(name, _)| name).collect()

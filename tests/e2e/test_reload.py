@@ -155,6 +155,9 @@ async def test_a_broken_file_changes_nothing_and_says_why(make, provider, model,
     assert any(why in line["message"] for line in stack.server_log() if line.get("level") == "ERROR")
     async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
         assert (await chat(client, f"one/{model}")).content == ANSWER
+    # Each change is told, though it fails alike.
+    again = await stack.reload(text + "\n", taken=False)
+    assert why in again["reload"]["error"]
     await stack.reload(serving(provider, provider))
     assert stack.metric("meseta_config_last_reload_failed") == 0
 
@@ -270,6 +273,28 @@ async def test_settings_that_need_a_restart_are_named(make, provider):
     stack = await make(serving(provider))
     status = await stack.reload(serving(provider, server={"drain_timeout": "7s", "max_request_bytes": "1MiB"}))
     assert status["reload"] == {"at": status["reload"]["at"], "error": None, "needs_restart": ["server.drain_timeout"]}
+    # Until it is restarted, whatever else changes.
+    status = await stack.reload(serving(provider, provider, server={"drain_timeout": "7s"}))
+    assert status["reload"]["needs_restart"] == ["server.drain_timeout"]
+
+
+async def test_a_stream_survives_a_new_server_whose_configuration_lacks_its_provider(make, provider, other, model):
+    stack = await make(serving(provider))
+    provider.on(model, slowly(1, 0.1))
+    other.answers(model, 200, JSON, ANSWER)
+    async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
+        body = {"model": f"one/{model}", "stream": True}
+        running = asyncio.create_task(client.post("/v1/chat/completions", json=body))
+        while not provider.requests[model]:
+            await asyncio.sleep(0.01)
+        # The old one must not follow the change: it ends.
+        stack.server.send_signal(signal.SIGSTOP)
+        stack.write(serving(None, other))
+        old = await stack.restart_server()
+        old.send_signal(signal.SIGCONT)
+        assert (await chat(client, f"two/{model}")).content == ANSWER
+        assert (await running).content == stream_of(1)
+    assert await asyncio.to_thread(old.wait, 20) == 0
 
 
 async def test_sighup_reads_the_configuration_again(make, provider):

@@ -227,6 +227,23 @@ async def test_an_answer_that_is_none_is_a_502_in_the_clients_dialect(stack, pro
     assert (await stack.exchange_line(model))["error"] == "upstream_protocol"
 
 
+async def test_a_document_that_takes_its_time_arrives_whole(stack, provider, client, model):
+    """Nothing may be said of an answer before its headers, however long its body takes."""
+    body = json.dumps(CHAT_ANSWER).encode()
+
+    async def behaviour(exchange):
+        await exchange.head(200, JSON)
+        for piece in (body[:50], body[50:90], body[90:]):
+            await exchange.send(piece)
+            await asyncio.sleep(1.1)
+        await exchange.end()
+
+    provider.on(model, behaviour)
+    response = await client.post("/v1/messages", json={"model": f"openai/{model}", **MESSAGES})
+    assert (response.status_code, response.json()["stop_reason"]) == (200, "tool_use")
+    assert (await stack.exchange_line(model))["output_tokens"] == 12
+
+
 async def test_what_is_lost_is_named_dropped_or_refused_as_configured(make_stack, provider, model):
     base = f"http://127.0.0.1:{provider.port}"
     own = {"base_url": base, "provider_interface": "anthropic", "access_key": "$ANTHROPIC_TEST_KEY"}

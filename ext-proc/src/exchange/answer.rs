@@ -302,6 +302,10 @@ impl Answering {
         end_of_stream: bool,
     ) {
         context.outcome.response_bytes += out.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        if self.held.is_some() {
+            // Nothing may go before the headers.
+            return;
+        }
         let due = ending.is_some()
             || self.passage.progress().events >= self.published_events + USAGE_EVENTS
             || self.published_at.elapsed() >= USAGE_INTERVAL;

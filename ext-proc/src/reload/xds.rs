@@ -109,8 +109,13 @@ impl XdsFiles {
         let before = self.admin.subscription(kind).await;
         let version = self.write(kind, resources)?;
         let taken = match before {
-            Ok(before) => self.taken(kind, resources, &version, &before).await,
-            Err(_) => Ok(()),
+            Ok(before) => {
+                let refusals = Some(before.rejected);
+                self.taken(kind, resources, &version, refusals).await
+            }
+            Err(error) if error.is_absence() => Ok(()),
+            // It runs, and is busy: how many files it has refused so far is not known.
+            Err(_) => self.taken(kind, resources, &version, None).await,
         };
         match taken {
             Ok(()) => {
@@ -154,18 +159,18 @@ impl XdsFiles {
         kind: ResourceKind,
         resources: &[Resource],
         version: &str,
-        before: &Subscription,
+        refusals: Option<u64>,
     ) -> Result<(), XdsError> {
         let deadline = Instant::now() + TAKEN_LIMIT;
         loop {
             match self.has(kind, resources, version).await {
                 Ok((true, _)) => return Ok(()),
-                Ok((false, now)) if now.rejected > before.rejected => {
+                Ok((false, now)) if refusals.is_some_and(|before| now.rejected > before) => {
                     return Err(XdsError::Refused(self.reasons(kind).await));
                 }
                 Ok((false, _)) => {}
                 // It has just ended: what is written is there when it starts again.
-                Err(AdminError::Call(_)) => return Ok(()),
+                Err(error) if error.is_absence() => return Ok(()),
                 Err(_) => {}
             }
             if Instant::now() >= deadline {
