@@ -230,19 +230,23 @@ impl Reloader {
         if !wanted && error.is_some() && told == error.as_ref() {
             return false;
         }
+        let metrics = &self.shared.metrics;
+        metrics.last_reload_failed.set(i64::from(error.is_some()));
+        if error.is_some() {
+            metrics.reload_failures.inc();
+        } else {
+            metrics.reloads.inc();
+        }
+        // Last, so that who waits for the outcome finds it counted.
         self.last.store(Arc::new(Some(Attempt {
             at: SystemTime::now(),
             error: error.clone(),
             waiting: waiting.clone(),
         })));
-        let metrics = &self.shared.metrics;
-        metrics.last_reload_failed.set(i64::from(error.is_some()));
         if let Some(error) = error {
-            metrics.reload_failures.inc();
             tracing::error!(target: "meseta", "the configuration has changed and is not taken, the one before stays: {error}");
             return false;
         }
-        metrics.reloads.inc();
         let generation = self.shared.generation.load().number;
         tracing::info!(target: "meseta", generation, "the configuration was reloaded");
         for setting in &waiting {
