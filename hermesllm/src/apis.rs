@@ -20,6 +20,7 @@
 pub mod anthropic_messages;
 pub mod bedrock_converse;
 mod dispatch;
+pub mod gemini;
 pub(crate) mod object;
 pub mod openai_chat;
 pub mod openai_responses;

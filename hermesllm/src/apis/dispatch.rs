@@ -100,6 +100,7 @@ macro_rules! codecs {
 codecs! {
     AnthropicMessages => anthropic_messages,
     BedrockConverse => bedrock_converse,
+    Gemini => gemini,
     OpenAiChat => openai_chat,
     OpenAiResponses => openai_responses,
 }
