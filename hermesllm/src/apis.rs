@@ -19,10 +19,13 @@
 
 pub mod anthropic_messages;
 pub mod bedrock_converse;
+pub mod cohere_chat;
 mod dispatch;
+pub mod embeddings;
 pub mod gemini;
 pub(crate) mod object;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod openai_responses;
 
 use std::fmt;

@@ -100,7 +100,9 @@ macro_rules! codecs {
 codecs! {
     AnthropicMessages => anthropic_messages,
     BedrockConverse => bedrock_converse,
+    CohereChat => cohere_chat,
     Gemini => gemini,
     OpenAiChat => openai_chat,
+    OpenAiCompletions => openai_completions,
     OpenAiResponses => openai_responses,
 }
