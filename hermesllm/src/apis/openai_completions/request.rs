@@ -10,7 +10,7 @@ use crate::representation::{
 };
 
 /// Members that clients of other APIs may name as this one does.
-const KNOWN: [&str; 4] = ["best_of", "echo", "prompt", "suffix"];
+const KNOWN: [&str; 3] = ["best_of", "echo", "suffix"];
 
 /// The most tokens of an answer to a conversation that says nothing of it: the API's own default
 /// of 16 is made for continuing a line.
@@ -120,7 +120,7 @@ pub fn write(request: Request, losses: &mut Losses) -> Value {
     } = request;
     let same = api == Some(Api::OpenAiCompletions);
     let mut body = Map::new();
-    if !(same && model.is_empty()) {
+    if !model.is_empty() {
         body.insert("model".to_owned(), model.into());
     }
     put(&mut body, "prompt", prompt::write(turns, same, losses));

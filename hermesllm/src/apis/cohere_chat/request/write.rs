@@ -59,7 +59,9 @@ pub fn write(request: Request, losses: &mut Losses) -> Value {
     } = request;
     let same = api == Some(Api::CohereChat);
     let mut body = Map::new();
-    body.insert("model".to_owned(), model.into());
+    if !model.is_empty() {
+        body.insert("model".to_owned(), model.into());
+    }
     let mut documents = Vec::new();
     let messages = messages::write(turns, same, &mut documents, losses);
     body.insert("messages".to_owned(), messages.into());
