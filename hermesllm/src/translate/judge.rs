@@ -31,6 +31,12 @@ const KNOWN_GAPS: &[(&str, Option<Api>, Option<Aspect>, &str)] = &[
         "the provider does not say why it ended; Converse has to, and goes by the calls",
     ),
     (
+        "pydantic-ai--test-snowflake-thinking--0-347017d5",
+        Some(Api::CohereChat),
+        Some(Aspect::Stop),
+        "the provider does not say why it ended; Cohere's chat has to, and goes by the calls",
+    ),
+    (
         "rig--streaming-raw-model-surfaces-refusal--0-ecc7cd12",
         Some(Api::OpenAiResponses),
         Some(Aspect::Stop),

@@ -30,7 +30,9 @@ impl Aspect {
     /// Whether an API has no place for it; then the loss has to be told.
     pub(super) fn may_be_lost(self, to: Api) -> bool {
         match self {
-            Self::Text | Self::Stop | Self::Usage => false,
+            Self::Text | Self::Usage => false,
+            // A call of tools looks like an end where there are none.
+            Self::Stop => to == Api::OpenAiCompletions,
             Self::Tools => to == Api::OpenAiCompletions,
             // Thoughts without a signature, or of another provider.
             Self::Reasoning => true,
