@@ -278,7 +278,7 @@ impl Writer<'_> {
         }
         let id = self.ids.of_result(&result);
         let ToolResult {
-            call_id: _,
+            call_id,
             // The call tells.
             name: _,
             mut parts,
@@ -293,10 +293,7 @@ impl Writer<'_> {
         }
         if !self.same {
             let is_text = |part: &Part| {
-                matches!(
-                    part.kind,
-                    PartKind::Text { .. } | PartKind::Document { .. }
-                )
+                matches!(part.kind, PartKind::Text { .. } | PartKind::Document { .. })
             };
             let (texts, media): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_text);
             parts = texts;
@@ -313,7 +310,7 @@ impl Writer<'_> {
         let said = said.or_else(|| structured.map(|value| value.to_string().into()));
         let mut message = Map::new();
         message.insert("role".to_owned(), "tool".into());
-        if !(self.same && id.is_empty()) {
+        if !(self.same && call_id.is_empty()) {
             message.insert("tool_call_id".to_owned(), id.into());
         }
         // Required by the API.

@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use crate::apis::object::{wrong, Object};
 use crate::apis::ReadError;
-use crate::representation::{
-    At, Blob, Losses, Part, PartKind, Role, ToolCall, ToolResult, Turn,
-};
+use crate::representation::{At, Blob, Losses, Part, PartKind, Role, ToolCall, ToolResult, Turn};
 
 /// Reads a prompt; several, or tokens, are left as they are.
 pub(super) fn read(object: &mut Object) -> Result<Vec<Turn>, ReadError> {
@@ -63,7 +61,9 @@ pub(super) fn write(turns: Vec<Turn>, same: bool, losses: &mut Losses) -> Option
     if let (false, Some(first)) = (is_lone, turns.first()) {
         losses.approximated(first.at.clone(), "a conversation becomes one text");
     }
-    let answers_next = turns.last().is_some_and(|turn| turn.role != Role::Assistant);
+    let answers_next = turns
+        .last()
+        .is_some_and(|turn| turn.role != Role::Assistant);
     let mut said = Vec::new();
     for turn in turns {
         said_in(turn, is_lone, &mut said, losses);

@@ -144,8 +144,18 @@ fn write_sampling(
     for (name, setting, least, most) in [
         ("p", top_p, number(0.01), number(0.99)),
         ("k", top_k, Some(0.into()), Some(most)),
-        ("frequency_penalty", frequency_penalty, number(0.0), number(1.0)),
-        ("presence_penalty", presence_penalty, number(0.0), number(1.0)),
+        (
+            "frequency_penalty",
+            frequency_penalty,
+            number(0.0),
+            number(1.0),
+        ),
+        (
+            "presence_penalty",
+            presence_penalty,
+            number(0.0),
+            number(1.0),
+        ),
     ] {
         let Some(At { value, at }) = setting else {
             continue;

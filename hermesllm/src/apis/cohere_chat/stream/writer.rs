@@ -146,7 +146,10 @@ impl Writer {
                 if let Some(written) = citations::write(citation, text, index) {
                     let number = next(&mut self.cited);
                     begin(out, "citation-start", Some(number));
-                    let _ = write!(out, ",\"delta\":{{\"message\":{{\"citations\":{written}}}}}}}\n\n");
+                    let _ = write!(
+                        out,
+                        ",\"delta\":{{\"message\":{{\"citations\":{written}}}}}}}\n\n"
+                    );
                     begin(out, "citation-end", Some(number));
                     out.extend_from_slice(b"}\n\n");
                 }
