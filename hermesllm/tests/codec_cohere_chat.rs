@@ -57,6 +57,12 @@ fn recording(file: &Path) -> Recording {
     }
 }
 
+/// Streams that end with an error, and which.
+const FAILED: [(&str, &str); 1] = [(
+    "langchain-cohere--test-sql-agent--0-db2dcc62",
+    "your request resulted in an invalid tool generation. Try updating the messages or tool definitions",
+)];
+
 /// The normalisations: members that are `null` are as good as absent.
 fn normal(value: Value) -> Value {
     match value {
@@ -158,7 +164,8 @@ fn events_that_are_cut_anywhere_do_no_harm() {
             let ended = events[..index]
                 .iter()
                 .any(|(name, _)| name == "message-end");
-            assert_eq!(collector.is_complete(), ended, "{}", recording.name);
+            let has_ended = collector.is_complete() || collector.error().is_some();
+            assert_eq!(has_ended, ended, "{}", recording.name);
         }
     }
     eprintln!("{count} cut events did no harm");
@@ -215,8 +222,17 @@ fn every_stream_comes_back_with_the_same_meaning() {
         let events = events(recorded.as_bytes());
         let (collector, written, losses) = pass(&events);
         assert!(losses.is_empty(), "{name}: {losses:?}");
+        let failed = FAILED.iter().find(|(failed, _)| *failed == name);
+        let failed = failed.map(|(_, message)| *message);
+        assert_eq!(collector.error(), failed, "{name}");
+        if failed.is_some() {
+            let (again, _, _) = pass(&self::events(&written));
+            assert_eq!(again.error(), failed, "{name}");
+            assert_eq!(again.into_answer(), collector.into_answer(), "{name}");
+            count += 1;
+            continue;
+        }
         assert!(collector.is_complete(), "{name}");
-        assert_eq!(collector.error(), None, "{name}");
         let answer = collector.into_answer();
         assert!(!answer.id.is_empty(), "{name}");
         assert!(answer.choices[0].stop.is_some(), "{name}");

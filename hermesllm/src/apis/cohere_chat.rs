@@ -21,9 +21,10 @@
 //! | was | is |
 //! | --- | --- |
 //! | a member that is `null` | absent |
-//! | `logprobs: false`, `content: []` | absent |
+//! | `logprobs: false`; `content: []` of a user or a tool | absent |
 //!
-//! A stream that is read and written again has no token numbers in its log probabilities.
+//! A stream that is read and written again has no token numbers in its log probabilities. One that
+//! ends with an error, or because it took too long, is one that failed: an error, not an end.
 
 pub mod request;
 pub mod response;
@@ -45,6 +46,8 @@ fn stop_kind(word: &str) -> StopKind {
         "STOP_SEQUENCE" => StopKind::StopSequence,
         "MAX_TOKENS" => StopKind::MaxTokens,
         "TOOL_CALL" => StopKind::ToolCalls,
+        // What is known of it is an invalid call of a tool.
+        "ERROR" => StopKind::Malformed,
         // Words of the API's first version.
         "ERROR_TOXIC" => StopKind::ContentFilter,
         "ERROR_LIMIT" => StopKind::ContextWindow,
@@ -58,7 +61,8 @@ fn finish_reason(kind: StopKind) -> &'static str {
         StopKind::End | StopKind::Pause | StopKind::Other => "COMPLETE",
         StopKind::StopSequence => "STOP_SEQUENCE",
         StopKind::MaxTokens | StopKind::ContextWindow => "MAX_TOKENS",
-        StopKind::ToolCalls | StopKind::Malformed => "TOOL_CALL",
+        StopKind::ToolCalls => "TOOL_CALL",
+        StopKind::Malformed => "ERROR",
         StopKind::ContentFilter | StopKind::Refusal => "ERROR_TOXIC",
     }
 }

@@ -78,12 +78,22 @@ pub(super) fn parts_of_answer(
         };
         parts.push(Part::new(PartKind::Reasoning(thoughts), plan.at));
     }
+    let nothing = |key: &str| Extension {
+        name: key.to_owned(),
+        value: json!([]),
+        at: Pointer::default(),
+    };
     if let Some(said) = object.take("content") {
-        parts.extend(content::read(said, lenient)?);
+        let said = content::read(said, lenient)?;
+        beside.extend(said.is_empty().then(|| nothing("content")));
+        parts.extend(said);
     }
-    for call in object.list("tool_calls")?.unwrap_or_default() {
-        let call = object.item(call)?;
-        parts.push(read_call(call)?);
+    if let Some(calls) = object.list("tool_calls")? {
+        beside.extend(calls.is_empty().then(|| nothing("tool_calls")));
+        for call in calls {
+            let call = object.item(call)?;
+            parts.push(read_call(call)?);
+        }
     }
     citations::read(object, &mut parts, beside);
     Ok(parts)

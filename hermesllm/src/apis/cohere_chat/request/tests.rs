@@ -302,3 +302,30 @@ fn citations_of_what_the_model_said_stay_and_others_are_told() {
     );
     assert_eq!(losses, [("/u".to_owned(), "dropped")]);
 }
+
+#[test]
+fn what_was_said_is_written_the_same_in_the_next_turn() {
+    let call = |id: &str| {
+        json!({"role": "assistant", "tool_calls": [
+            {"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}]})
+    };
+    let conversation = [
+        json!({"role": "system", "content": "s"}),
+        json!({"role": "user", "content": [{"type": "text", "text": "u"}]}),
+        call(""),
+        json!({"role": "tool", "content": "r"}),
+        call("c"),
+        json!({"role": "tool", "tool_call_id": "c", "content": "r"}),
+        json!({"role": "assistant", "content": "a"}),
+    ];
+    let mut last = String::new();
+    for length in 1..=conversation.len() {
+        let mut request = read(json!({"messages": conversation[..length]})).unwrap();
+        request.api = None;
+        let (body, _) = written(request);
+        let messages = body["messages"].to_string();
+        let messages = messages.strip_suffix(']').unwrap().to_owned();
+        assert!(messages.starts_with(&last), "{messages}");
+        last = messages;
+    }
+}

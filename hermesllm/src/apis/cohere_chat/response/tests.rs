@@ -39,12 +39,13 @@ fn ends_mean_what_they_say_and_are_written_in_the_words_of_the_api() {
         ("STOP_SEQUENCE", StopKind::StopSequence),
         ("MAX_TOKENS", StopKind::MaxTokens),
         ("TOOL_CALL", StopKind::ToolCalls),
+        ("ERROR", StopKind::Malformed),
         ("ERROR_TOXIC", StopKind::ContentFilter),
     ] {
         assert_eq!(stop_reason(word.to_owned()).kind, kind);
         assert_eq!(finish_reason(kind), word);
     }
-    for word in ["ERROR", "TIMEOUT", "odd"] {
+    for word in ["TIMEOUT", "odd"] {
         assert_eq!(stop_reason(word.to_owned()).kind, StopKind::Other);
         again(&json!({"finish_reason": word, "message": {"role": "assistant"}}));
     }

@@ -307,19 +307,16 @@ impl Reader {
         }
         let word = text_at(event, "/delta/finish_reason");
         let message = text_at(event, "/delta/error");
-        // What these words say is that the answer failed, not that it ended.
-        let failed = match &*word {
-            "ERROR" => Some((None, "the generation failed")),
-            "TIMEOUT" => Some((Some(504), "the generation took too long")),
-            _ => (!message.is_empty()).then_some((None, "")),
-        };
-        if let Some((status, meaning)) = failed {
-            let message = if message.is_empty() {
-                meaning
-            } else {
-                &message
+        if word == "TIMEOUT" && message.is_empty() {
+            let meaning = "the generation took too long";
+            return self.error(word.into_owned(), Some(504), meaning, sink);
+        }
+        if !message.is_empty() {
+            let kind = match text_at(event, "/delta/error_type") {
+                kind if kind.is_empty() => word,
+                kind => kind,
             };
-            return self.error(word.into_owned(), status, message, sink);
+            return self.error(kind.into_owned(), None, &message, sink);
         }
         if !word.is_empty() {
             sink(Event::Stop {

@@ -139,7 +139,6 @@ fn citations_go_to_the_text_that_they_are_about() {
 #[test]
 fn a_failed_generation_is_an_error_and_a_cut_one_is_no_end() {
     for event in [
-        end("ERROR"),
         end("TIMEOUT"),
         json!({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "e"}}),
         json!({"message": "e"}),
@@ -147,6 +146,9 @@ fn a_failed_generation_is_an_error_and_a_cut_one_is_no_end() {
         let collector = read(&[json!({"type": "message-start"}), event]);
         assert!(collector.error().is_some_and(|message| !message.is_empty()));
     }
+    let answer = answer(read(&[end("ERROR")]));
+    let stop = answer.choices[0].stop.as_ref().unwrap();
+    assert_eq!(stop.kind, StopKind::Malformed);
     let collector = read(&[delta("content-delta", 0, json!({"content": {"text": "a"}}))]);
     assert!(!collector.is_complete() && collector.error().is_none());
 }
