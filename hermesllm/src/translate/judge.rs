@@ -7,6 +7,7 @@
     reason = "a skipped test is seen"
 )]
 
+mod known_gaps;
 mod meaning;
 mod recordings;
 
@@ -18,37 +19,9 @@ use crate::apis::{SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::representation::Losses;
 
 use super::{StreamEnd, StreamTranslator};
+use known_gaps::is_known;
 use meaning::{Aspect, Meaning};
 use recordings::{Kind, Recording};
-
-/// The recordings that do not fare as they should: the file's end, the target (or any), the aspect
-/// (or any), and why.
-const KNOWN_GAPS: &[(&str, Option<Api>, Option<Aspect>, &str)] = &[
-    (
-        "pydantic-ai--test-snowflake-thinking--0-347017d5",
-        Some(Api::BedrockConverse),
-        Some(Aspect::Stop),
-        "the provider does not say why it ended; Converse has to, and goes by the calls",
-    ),
-    (
-        "pydantic-ai--test-snowflake-thinking--0-347017d5",
-        Some(Api::CohereChat),
-        Some(Aspect::Stop),
-        "the provider does not say why it ended; Cohere's chat has to, and goes by the calls",
-    ),
-    (
-        "rig--streaming-raw-model-surfaces-refusal--0-ecc7cd12",
-        Some(Api::OpenAiResponses),
-        Some(Aspect::Stop),
-        "chat says `stop` beside a refusal, responses tell that it is one",
-    ),
-];
-
-fn is_known(id: &str, to: Api, aspect: Aspect) -> bool {
-    KNOWN_GAPS.iter().any(|(end, api, own, _)| {
-        id.ends_with(end) && api.is_none_or(|api| api == to) && own.is_none_or(|own| own == aspect)
-    })
-}
 
 fn options() -> WriteOptions {
     WriteOptions {
@@ -115,6 +88,14 @@ impl Verdict {
         );
         assert!(self.compared > 100, "a corpus holds more");
     }
+}
+
+#[test]
+fn at_most_one_recording_in_a_hundred_is_a_known_gap() {
+    let Some(recordings) = recordings::all() else {
+        return;
+    };
+    assert!(known_gaps::recordings() * 100 <= recordings.len());
 }
 
 #[test]
