@@ -23,6 +23,7 @@ fn options() -> WriteOptions {
         created: 1,
         id: "id".to_owned(),
         include_usage: true,
+        ..WriteOptions::default()
     }
 }
 

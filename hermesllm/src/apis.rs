@@ -83,6 +83,11 @@ impl SupportedUpstreamAPIs {
             Self::CohereEmbed => "cohere-embed",
         }
     }
+
+    /// Whether the API is one of embeddings.
+    pub fn is_of_embeddings(self) -> bool {
+        matches!(self, Self::OpenAiEmbeddings | Self::CohereEmbed)
+    }
 }
 
 impl fmt::Display for SupportedUpstreamAPIs {
@@ -143,6 +148,10 @@ pub struct WriteOptions {
     pub id: String,
     /// Whether the client wants usage at the end (`stream_options.include_usage`).
     pub include_usage: bool,
+    /// Whether a stream of Gemini's is one JSON array, and not Server-Sent Events.
+    pub json_array: bool,
+    /// How the client wants embeddings written, if it says so.
+    pub encoding: Option<embeddings::Encoding>,
 }
 
 /// Writes the events of a stream. What it gets follows the grammar of

@@ -7,14 +7,23 @@ pub enum Dialect {
     OpenAi,
     /// Anthropic.
     Anthropic,
+    /// Gemini.
+    Gemini,
+    /// Amazon Bedrock.
+    Bedrock,
 }
 
 impl Dialect {
-    /// The name in metadata and configuration: `openai` or `anthropic`.
+    /// Every dialect.
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Bedrock];
+
+    /// The name in metadata and configuration: `openai`, `anthropic`, `gemini` or `bedrock`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
         }
     }
 }

@@ -23,21 +23,22 @@ pub enum Endpoint {
     Messages,
     /// `POST /v1/messages/count_tokens` (Anthropic).
     CountTokens,
-    /// `POST …/models/{model}:generateContent` (Gemini, Vertex AI); of providers only.
+    /// `POST /v1beta/models/{model}:generateContent` (Gemini).
     GenerateContent,
-    /// `POST …/models/{model}:streamGenerateContent` (Gemini, Vertex AI); of providers only.
+    /// `POST /v1beta/models/{model}:streamGenerateContent` (Gemini): Server-Sent Events with
+    /// `alt=sse`, else one JSON array.
     StreamGenerateContent,
-    /// `POST /model/{model}/converse` (Amazon Bedrock); of providers only.
+    /// `POST /model/{model}/converse` (Amazon Bedrock).
     Converse,
-    /// `POST /model/{model}/converse-stream` (Amazon Bedrock); of providers only.
+    /// `POST /model/{model}/converse-stream` (Amazon Bedrock).
     ConverseStream,
     /// `POST /v2/chat` (Cohere); of providers only.
     CohereChat,
     /// `POST /v2/embed` (Cohere); of providers only.
     CohereEmbed,
-    /// `GET /v1/models` (both).
+    /// `GET /v1/models` (OpenAI, Anthropic), `GET /v1beta/models` (Gemini).
     Models,
-    /// `GET /v1/models/{id}` (both).
+    /// `GET /v1/models/{id}` (OpenAI, Anthropic), `GET /v1beta/models/{id}` (Gemini).
     Model,
     /// `GET /healthz`.
     Health,
@@ -91,26 +92,30 @@ impl Endpoint {
             .find(|endpoint| endpoint.as_str() == name)
     }
 
-    /// The dialect of the endpoint. Model lists exist in both; theirs is OpenAI's unless the
-    /// client shows otherwise ([`route`]).
+    /// The dialect of the endpoint. Model lists exist in several; theirs is OpenAI's unless the
+    /// path or the client shows otherwise ([`route`]).
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            Self::GenerateContent | Self::StreamGenerateContent => Dialect::Gemini,
+            Self::Converse | Self::ConverseStream => Dialect::Bedrock,
             _ => Dialect::OpenAi,
         }
     }
 
     /// Whether clients may call it; the others are called at providers only.
     pub fn is_of_clients(self) -> bool {
-        !matches!(
-            self,
-            Self::GenerateContent
-                | Self::StreamGenerateContent
-                | Self::Converse
-                | Self::ConverseStream
-                | Self::CohereChat
-                | Self::CohereEmbed
-        )
+        !matches!(self, Self::CohereChat | Self::CohereEmbed)
+    }
+
+    /// For APIs whose paths tell what the bodies of others tell, the model and whether the answer
+    /// is streamed: the latter. `None` for all others.
+    pub fn stream_by_path(self) -> Option<bool> {
+        match self {
+            Self::GenerateContent | Self::Converse => Some(false),
+            Self::StreamGenerateContent | Self::ConverseStream => Some(true),
+            _ => None,
+        }
     }
 
     /// The API whose documents the endpoint takes and gives.
@@ -145,7 +150,8 @@ pub struct Route<'a> {
     pub endpoint: Endpoint,
     /// The dialect to answer in.
     pub dialect: Dialect,
-    /// The model named in the path, percent-decoded; only for [`Endpoint::Model`].
+    /// The model named in the path, percent-decoded; for [`Endpoint::Model`] and where
+    /// [`Endpoint::stream_by_path`] is known.
     pub model_id: Option<Cow<'a, str>>,
     /// The query string, without its question mark.
     pub query: Option<&'a str>,
@@ -182,24 +188,20 @@ pub fn route<'a>(
     path_and_query: &'a str,
     anthropic_client: bool,
 ) -> Result<Route<'a>, RouteError> {
+    let (path, query) = split(path_and_query);
+    let of_path = Dialect::of_path(path);
     let fallback = if anthropic_client {
         Dialect::Anthropic
     } else {
         Dialect::OpenAi
     };
-    let (path, query) = split(path_and_query);
     let Some((endpoint, model_id)) = locate(path) else {
-        let anthropic = anthropic_client || path.starts_with("/v1/messages");
         return Err(RouteError::NotFound {
-            dialect: if anthropic {
-                Dialect::Anthropic
-            } else {
-                Dialect::OpenAi
-            },
+            dialect: of_path.unwrap_or(fallback),
         });
     };
     let dialect = match endpoint {
-        Endpoint::Models | Endpoint::Model | Endpoint::Health => fallback,
+        Endpoint::Models | Endpoint::Model | Endpoint::Health => of_path.unwrap_or(fallback),
         _ => endpoint.dialect(),
     };
     let allow = endpoint.methods();
@@ -227,6 +229,25 @@ fn split(path_and_query: &str) -> (&str, Option<&str>) {
     }
 }
 
+impl Dialect {
+    /// The dialect of whatever may be at a path, where the path tells.
+    fn of_path(path: &str) -> Option<Self> {
+        let begins = |with: &str| {
+            path.strip_prefix(with)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if begins("/v1/messages") {
+            Some(Self::Anthropic)
+        } else if begins("/v1beta") || begins("/v1alpha") {
+            Some(Self::Gemini)
+        } else if begins("/model") {
+            Some(Self::Bedrock)
+        } else {
+            None
+        }
+    }
+}
+
 fn locate(path: &str) -> Option<(Endpoint, Option<&str>)> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let endpoint = match path {
@@ -236,15 +257,36 @@ fn locate(path: &str) -> Option<(Endpoint, Option<&str>)> {
         "/v1/embeddings" => Endpoint::Embeddings,
         "/v1/messages" => Endpoint::Messages,
         "/v1/messages/count_tokens" => Endpoint::CountTokens,
-        "/v1/models" => Endpoint::Models,
+        "/v1/models" | "/v1beta/models" | "/v1alpha/models" => Endpoint::Models,
         "/healthz" => Endpoint::Health,
         _ => {
-            // A model's name may hold slashes: `openai/gpt-4o`.
-            let id = path.strip_prefix("/v1/models/")?;
-            return (!id.is_empty()).then_some((Endpoint::Model, Some(id)));
+            let (endpoint, id) = of_model(path)?;
+            return (!id.is_empty()).then_some((endpoint, Some(id)));
         }
     };
     Some((endpoint, None))
+}
+
+/// The endpoints whose paths name a model. Its name may hold slashes (`openai/gpt-4o`) and colons
+/// (`llama3.2:1b`).
+fn of_model(path: &str) -> Option<(Endpoint, &str)> {
+    if let Some(rest) = path.strip_prefix("/model/") {
+        return match rest.rsplit_once('/')? {
+            (id, "converse") => Some((Endpoint::Converse, id)),
+            (id, "converse-stream") => Some((Endpoint::ConverseStream, id)),
+            _ => None,
+        };
+    }
+    let versions = ["/v1/models/", "/v1beta/models/", "/v1alpha/models/"];
+    let id = versions
+        .iter()
+        .find_map(|version| path.strip_prefix(version))?;
+    Some(match id.rsplit_once(':') {
+        Some((id, "generateContent")) => (Endpoint::GenerateContent, id),
+        Some((id, "streamGenerateContent")) => (Endpoint::StreamGenerateContent, id),
+        // Other methods of Gemini's: they are posted, which models are not.
+        _ => (Endpoint::Model, id),
+    })
 }
 
 /// Undoes percent-encoding; what is no valid escape, or no UTF-8 once decoded, stays as it is.
@@ -300,6 +342,44 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_name_the_model() {
+        for (path, endpoint, model) in [
+            (
+                "/v1beta/models/openai/gpt-4o:generateContent",
+                Endpoint::GenerateContent,
+                "openai/gpt-4o",
+            ),
+            (
+                "/v1/models/llama3.2:1b:streamGenerateContent?alt=sse",
+                Endpoint::StreamGenerateContent,
+                "llama3.2:1b",
+            ),
+            (
+                "/model/openai%2Fgpt-oss-20b-1%3A0/converse",
+                Endpoint::Converse,
+                "openai/gpt-oss-20b-1:0",
+            ),
+            (
+                "/model/openai/gpt-4o/converse-stream",
+                Endpoint::ConverseStream,
+                "openai/gpt-4o",
+            ),
+        ] {
+            let found = route("POST", path, false).unwrap();
+            assert_eq!(found.endpoint, endpoint, "{path}");
+            assert_eq!(found.model_id.as_deref(), Some(model), "{path}");
+            assert_eq!(found.dialect, endpoint.dialect());
+        }
+        let found = route("GET", "/v1beta/models/llama3.2:1b", false).unwrap();
+        assert_eq!(found.endpoint, Endpoint::Model);
+        assert_eq!(found.dialect, Dialect::Gemini);
+        let error = route("POST", "/v1beta/models/m:countTokens", false).unwrap_err();
+        let dialect = Dialect::Gemini;
+        let allow = "GET, HEAD, OPTIONS";
+        assert_eq!(error, RouteError::MethodNotAllowed { dialect, allow });
+    }
+
+    #[test]
     fn every_endpoint_is_found_by_its_own_name() {
         for endpoint in Endpoint::ALL {
             assert_eq!(Endpoint::named(endpoint.as_str()), Some(endpoint));
@@ -326,6 +406,10 @@ mod tests {
             ("/v1/messages/batches", false, Dialect::Anthropic),
             ("/", true, Dialect::Anthropic),
             ("/v1/models//", false, Dialect::OpenAi),
+            ("/v1beta/files", false, Dialect::Gemini),
+            ("/v1betamax", false, Dialect::OpenAi),
+            ("/v1beta/models/:generateContent", false, Dialect::Gemini),
+            ("/model/m/invoke", false, Dialect::Bedrock),
             ("", false, Dialect::OpenAi),
         ] {
             let found = route("DELETE", path, anthropic);

@@ -6,6 +6,7 @@
 
 use serde_json::json;
 
+use crate::apis::bedrock_converse::type_of;
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
 
@@ -143,6 +144,11 @@ impl ErrorCode {
         self.row().gemini_status
     }
 
+    /// Bedrock's type, which is also the header `x-amzn-errortype`.
+    pub fn bedrock_type(self) -> &'static str {
+        type_of("", self.status())
+    }
+
     /// The label in metrics and logs.
     pub fn reason(self) -> &'static str {
         self.row().reason
@@ -181,12 +187,13 @@ impl ApiError {
     /// The JSON body in a dialect.
     ///
     /// OpenAI: `{"error":{"message","type","param","code"}}`. Anthropic:
-    /// `{"type":"error","error":{"type","message"}}`.
+    /// `{"type":"error","error":{"type","message"}}`. Gemini: `{"error":{"code","message","status"}}`,
+    /// the code being the HTTP status. Bedrock: `{"__type","message"}`.
     pub fn body(&self, dialect: Dialect) -> Vec<u8> {
         self.value(dialect).to_string().into_bytes()
     }
 
-    /// The error as an event of a running stream, blank line included.
+    /// The error as an event of a running stream of Server-Sent Events, blank line included.
     ///
     /// `sequence_number` is used by the Responses API only.
     pub fn stream_event(&self, endpoint: Endpoint, sequence_number: u64) -> Vec<u8> {
@@ -202,7 +209,7 @@ impl ApiError {
                     "sequence_number": sequence_number,
                 }),
             ),
-            _ => (None, self.value(Dialect::OpenAi)),
+            _ => (None, self.value(endpoint.dialect())),
         };
         match name {
             Some(name) => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
@@ -226,6 +233,17 @@ impl ApiError {
                     "type": self.code.anthropic_type(),
                     "message": self.message,
                 }
+            }),
+            Dialect::Gemini => json!({
+                "error": {
+                    "code": self.code.status(),
+                    "message": self.message,
+                    "status": self.code.gemini_status(),
+                }
+            }),
+            Dialect::Bedrock => json!({
+                "__type": self.code.bedrock_type(),
+                "message": self.message,
             }),
         }
     }
@@ -284,6 +302,13 @@ mod tests {
         assert_eq!(anthropic["type"], "error");
         assert_eq!(anthropic["error"]["type"], "not_found_error");
         assert_eq!(anthropic["error"]["message"], "no \"x\"");
+        let gemini: serde_json::Value =
+            serde_json::from_slice(&error.body(Dialect::Gemini)).unwrap();
+        assert_eq!(gemini["error"]["code"], 404);
+        assert_eq!(gemini["error"]["status"], "NOT_FOUND");
+        let bedrock: serde_json::Value =
+            serde_json::from_slice(&error.body(Dialect::Bedrock)).unwrap();
+        assert_eq!(bedrock["__type"], "ResourceNotFoundException");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! The bodies of the model list, in both dialects.
+//! The bodies of the model list, in the dialects that have one.
 //!
 //! Owns their shapes and Anthropic's pages. Order is the caller's; times are not known and are
 //! always the epoch, so that the same configuration gives the same bytes.
 //!
 //! Follows OpenAI's `GET /v1/models` (one list, no pages) and Anthropic's (`limit` from 1 to 1000,
-//! 20 if not given; `after_id` and `before_id` are exclusive).
+//! 20 if not given; `after_id` and `before_id` are exclusive), and Gemini's `GET /v1beta/models`,
+//! whose pages have any length that the server likes: all is one page.
 
 use serde_json::{json, Value};
 
@@ -31,7 +32,8 @@ const LARGEST_PAGE: usize = 1000;
 
 /// The body of the model list.
 ///
-/// `query` is the request's query string; OpenAI's list has no parameters and ignores it.
+/// `query` is the request's query string; OpenAI's list has no parameters and ignores it, and so
+/// does Gemini's. Bedrock's runtime has no list, it gets OpenAI's.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidRequest`] for a `limit` out of range, a cursor that is no model of the
@@ -42,7 +44,10 @@ pub fn model_list(
     query: Option<&str>,
 ) -> Result<Vec<u8>, ApiError> {
     let list = match dialect {
-        Dialect::OpenAi => json!({ "object": "list", "data": values(dialect, cards) }),
+        Dialect::OpenAi | Dialect::Bedrock => {
+            json!({ "object": "list", "data": values(dialect, cards) })
+        }
+        Dialect::Gemini => json!({ "models": values(dialect, cards) }),
         Dialect::Anthropic => {
             let (page, has_more) = Page::of_query(query)?.cut(cards)?;
             json!({
@@ -67,7 +72,7 @@ fn values(dialect: Dialect, cards: &[ModelCard<'_>]) -> Vec<Value> {
 
 fn value(dialect: Dialect, card: &ModelCard<'_>) -> Value {
     match dialect {
-        Dialect::OpenAi => json!({
+        Dialect::OpenAi | Dialect::Bedrock => json!({
             "id": card.id,
             "object": "model",
             "created": 0,
@@ -78,6 +83,11 @@ fn value(dialect: Dialect, card: &ModelCard<'_>) -> Value {
             "id": card.id,
             "display_name": card.display_name,
             "created_at": "1970-01-01T00:00:00Z",
+        }),
+        Dialect::Gemini => json!({
+            "name": format!("models/{}", card.id),
+            "displayName": card.display_name,
+            "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
         }),
     }
 }
@@ -286,11 +296,15 @@ mod tests {
             owned_by: "acme",
             display_name: "Smart",
         };
-        for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+        for (dialect, member) in [
+            (Dialect::OpenAi, "data"),
+            (Dialect::Anthropic, "data"),
+            (Dialect::Gemini, "models"),
+        ] {
             let list: Value =
                 serde_json::from_slice(&model_list(dialect, &[card], None).unwrap()).unwrap();
             let one: Value = serde_json::from_slice(&model_info(dialect, &card)).unwrap();
-            assert_eq!(one, list["data"][0]);
+            assert_eq!(one, list[member][0]);
         }
     }
 }

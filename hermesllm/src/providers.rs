@@ -112,13 +112,9 @@ impl CatalogueEntry {
             _ => &[],
         };
         let own = |way: &&Endpoint| {
-            let has_codec = |endpoint: Endpoint| {
-                let api = endpoint.api();
-                api.is_some_and(crate::apis::SupportedUpstreamAPIs::has_codec)
-            };
+            let apis = endpoint.api().zip(way.api());
             **way != endpoint
-                && has_codec(endpoint)
-                && has_codec(**way)
+                && apis.is_some_and(|(from, to)| crate::translate::is_way(from, to))
                 && self.api(**way).is_some_and(|api| !api.compatible)
         };
         let translated = ways.iter().find(own).copied();
@@ -214,23 +210,25 @@ impl CatalogueEntry {
 }
 
 /// The APIs of conversations, from the one that keeps most to the one that keeps least.
-const WHOLE: [Endpoint; 6] = [
+const WHOLE: [Endpoint; 7] = [
     Endpoint::Messages,
     Endpoint::GenerateContent,
     Endpoint::Converse,
     Endpoint::ChatCompletions,
     Endpoint::Responses,
     Endpoint::CohereChat,
+    Endpoint::Completions,
 ];
 
 /// The same for streams.
-const STREAMED: [Endpoint; 6] = [
+const STREAMED: [Endpoint; 7] = [
     Endpoint::Messages,
     Endpoint::StreamGenerateContent,
     Endpoint::ConverseStream,
     Endpoint::ChatCompletions,
     Endpoint::Responses,
     Endpoint::CohereChat,
+    Endpoint::Completions,
 ];
 
 /// All providers that are known.

@@ -38,6 +38,8 @@ pub struct ProviderRequest {
     endpoint: Endpoint,
     body: Bytes,
     found: Found,
+    /// Where the path names the model and not the body ([`Endpoint::stream_by_path`]).
+    path_model: Option<String>,
 }
 
 /// What one pass over the body finds.
@@ -90,7 +92,22 @@ impl ProviderRequest {
             endpoint,
             body,
             found,
+            path_model: None,
         })
+    }
+
+    /// Takes note of the model that the path names. It counts where the body's does not:
+    /// [`Endpoint::stream_by_path`].
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::error::ErrorCode::InvalidRequest) when it is longer than
+    /// [`MAX_MODEL_BYTES`].
+    pub fn with_path_model(mut self, model: &str) -> Result<Self, ApiError> {
+        if model.len() > MAX_MODEL_BYTES {
+            return Err(scan::model_too_long());
+        }
+        self.path_model = Some(model.to_owned());
+        Ok(self)
     }
 
     /// The body as it came in.
@@ -106,13 +123,17 @@ impl ProviderRequest {
     /// The model that the client names; an empty name and `null` count as none. Of a duplicated
     /// key the last value counts.
     pub fn model(&self) -> Option<&str> {
+        if self.endpoint.stream_by_path().is_some() {
+            return self.path_model.as_deref();
+        }
         let (_, model) = self.found.models.last()?;
         model.as_deref().filter(|model| !model.is_empty())
     }
 
     /// Whether the client wants the answer as a stream.
     pub fn stream(&self) -> bool {
-        matches!(self.found.stream, Some((_, true)))
+        let by_body = || matches!(self.found.stream, Some((_, true)));
+        self.endpoint.stream_by_path().unwrap_or_else(by_body)
     }
 
     /// Whether the client asked for the usage at the end of the stream
@@ -151,7 +172,7 @@ impl ProviderRequest {
     /// The body as it goes upstream.
     ///
     /// Changes nothing but the value of the top-level `model` (each one if it is duplicated; one
-    /// is added where there is none) and, if usage is to be asked for, the request streams, and
+    /// is added where there is none; none is touched where the path names it) and, if usage is to be asked for, the request streams, and
     /// the endpoint knows the option, `stream_options.include_usage`.
     pub fn edit(&self, edits: &RequestEdits<'_>) -> EditedBody {
         edit::apply(self.endpoint, &self.body, &self.found, edits)

@@ -2,6 +2,7 @@
 //!
 //! - [`request`], [`response`]: whole documents.
 //! - [`StreamTranslator`]: answers as they come.
+//! - [`Observer`]: answers that pass as they are, and are read all the same.
 //!
 //! Each gives the losses of the way: what the target API has no place for. Between two equal APIs
 //! nothing is translated anywhere in this project; here such a way exists for tests, and loses
@@ -10,12 +11,18 @@
 mod collect;
 mod depth;
 mod document;
+mod framing;
 mod grammar;
 #[cfg(test)]
 mod judge;
+mod observed;
+mod observer;
 mod stream;
+mod understanding;
 
 pub use collect::Collector;
-pub use document::{request, response, RequestOptions, TranslateError, Translated};
+pub use document::{is_way, request, response, RequestOptions, TranslateError, Translated};
 pub use grammar::{Grammar, Order};
-pub use stream::{Observed, StreamEnd, StreamTranslator};
+pub use observed::Observed;
+pub use observer::Observer;
+pub use stream::{StreamEnd, StreamTranslator};

@@ -83,7 +83,7 @@ fn recording(file: &Path) -> Option<Recording> {
     let name = value["endpoint"].as_str()?;
     let endpoint = Endpoint::ALL
         .into_iter()
-        .filter(|endpoint| endpoint.is_of_clients())
+        .filter(|endpoint| endpoint.is_of_clients() && endpoint.stream_by_path().is_none())
         .find(|endpoint| endpoint.as_str() == name && endpoint.methods().starts_with("POST"))?;
     let (kind, body) = match value["response_format"].as_str()? {
         "json" => (

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hermesllm::apis::gemini::stream::{ArrayFraming, Element, Framing, Reader, Writer};
+use hermesllm::apis::gemini::stream::{ArrayFraming, Element, Reader, Writer};
 use hermesllm::apis::gemini::{request, response};
 use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
 use hermesllm::representation::{Losses, PartKind, ProviderResponse, StopReason, TokenUsage};
@@ -303,9 +303,12 @@ fn every_answer_comes_back_as_it_was() {
 }
 
 /// What a stream adds up to, whether it is complete, and the same stream as it is written.
-fn add_up(chunks: &[String], framing: Framing) -> (ProviderResponse, bool, Vec<u8>) {
+fn add_up(chunks: &[String], json_array: bool) -> (ProviderResponse, bool, Vec<u8>) {
     let mut reader = Reader::default();
-    let mut writer = Writer::new(WriteOptions::default()).framed(framing);
+    let mut writer = Writer::new(WriteOptions {
+        json_array,
+        ..WriteOptions::default()
+    });
     let mut grammar = Grammar::new(Order::Interleaved);
     let mut collector = Collector::new();
     let mut losses = Losses::new();
@@ -412,7 +415,7 @@ fn every_stream_comes_back_as_it_was() {
             continue;
         };
         let name = recording.name;
-        let (answer, is_complete, written) = add_up(&chunks, Framing::Sse);
+        let (answer, is_complete, written) = add_up(&chunks, false);
         assert!(is_complete, "{name}");
         assert!(answer.usage.is_some(), "{name}");
         assert_eq!(said_by(&answer), said(&chunks), "{name}");
@@ -422,17 +425,17 @@ fn every_stream_comes_back_as_it_was() {
             last["usageMetadata"].clone()
         };
         assert_same(usage(&written), usage(&chunks), &name);
-        let (again, is_complete, _) = add_up(&written, Framing::Sse);
+        let (again, is_complete, _) = add_up(&written, false);
         assert!(is_complete, "{name}");
         let answer = meaning(answer);
         let again = meaning(again);
         assert_eq!(again, answer, "{name}");
-        let (again, is_complete, written) = add_up(&chunks, Framing::Array);
+        let (again, is_complete, written) = add_up(&chunks, true);
         assert!(is_complete, "{name}");
         assert_eq!(meaning(again), answer, "{name}");
         let list: Value = serde_json::from_slice(&written).unwrap();
         assert!(list.is_array(), "{name}");
-        let (again, is_complete, _) = add_up(&elements(&written, 13), Framing::Array);
+        let (again, is_complete, _) = add_up(&elements(&written, 13), true);
         assert!(is_complete, "{name}");
         assert_eq!(meaning(again), answer, "{name}");
         count += 1;
@@ -452,7 +455,7 @@ fn a_stream_that_is_cut_anywhere_is_no_panic_and_not_complete() {
             continue;
         };
         for length in 0..chunks.len() {
-            let (_, is_complete, _) = add_up(&chunks[..length], Framing::Sse);
+            let (_, is_complete, _) = add_up(&chunks[..length], false);
             let has_ended = chunks[..length]
                 .iter()
                 .any(|chunk| chunk.contains("\"finishReason\""));
@@ -465,7 +468,7 @@ fn a_stream_that_is_cut_anywhere_is_no_panic_and_not_complete() {
             for end in (0..chunk.len().min(600)).filter(|end| chunk.is_char_boundary(*end)) {
                 let mut cut = chunks[..length].to_vec();
                 cut.push(chunk[..end].to_owned());
-                add_up(&cut, Framing::Sse);
+                add_up(&cut, false);
             }
         }
     }

@@ -83,7 +83,8 @@ fn requests() -> Option<Vec<Request>> {
         let Ok(recording) = serde_json::from_str::<Recording<'_>>(&text) else {
             continue;
         };
-        let own = Endpoint::named(&recording.endpoint).filter(|own| own.is_of_clients());
+        let own = Endpoint::named(&recording.endpoint)
+            .filter(|own| own.stream_by_path().is_none() && own.is_of_clients());
         let Some(endpoint) = own else {
             continue;
         };

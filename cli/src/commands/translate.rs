@@ -173,6 +173,7 @@ impl Translate {
             created: 0,
             id: "translated".to_owned(),
             include_usage: true,
+            ..WriteOptions::default()
         }
     }
 }

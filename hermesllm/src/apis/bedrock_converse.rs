@@ -77,6 +77,8 @@ pub mod stream;
 mod tools;
 mod usage;
 
+pub(crate) use errors::type_of;
+
 use super::SupportedUpstreamAPIs;
 
 /// The API of this codec.

@@ -58,7 +58,7 @@ macro_rules! codecs {
             pub(crate) fn read_error(self, status: u16, body: &Value) -> Option<ProviderError> {
                 match self {
                     $(Self::$api => super::$codec::response::read_error(status, body),)*
-                    _ => None,
+                    _ => super::embeddings::response::read_error(self, status, body),
                 }
             }
 
@@ -66,7 +66,7 @@ macro_rules! codecs {
             pub(crate) fn write_error(self, error: &ProviderError) -> Option<Value> {
                 match self {
                     $(Self::$api => Some(super::$codec::response::write_error(error)),)*
-                    _ => None,
+                    _ => super::embeddings::response::write_error(self, error),
                 }
             }
 
@@ -86,7 +86,8 @@ macro_rules! codecs {
                 }
             }
 
-            /// Whether requests, answers and streams of the API can be translated.
+            /// Whether the API is one of conversations: its requests, answers and streams can be
+            /// translated to all others of these.
             pub fn has_codec(self) -> bool {
                 match self {
                     $(Self::$api => true,)*

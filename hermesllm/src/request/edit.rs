@@ -65,7 +65,8 @@ pub(super) fn apply(
     edits: &RequestEdits<'_>,
 ) -> EditedBody {
     let mut replacements = Vec::new();
-    if let Some(model) = edits.model {
+    let in_body = endpoint.stream_by_path().is_none();
+    if let Some(model) = edits.model.filter(|_| in_body) {
         set_model(found, model, &mut replacements);
     }
     let knows_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);

@@ -49,7 +49,12 @@ impl Found {
                 self.max_output.0 = value.parse().ok();
             }
             "max_tokens" => self.max_output.1 = value.parse().ok(),
-            "messages" | "input" | "prompt" | "system" | "instructions" | "tools" | "functions" => {
+            // Gemini's, and Converse's.
+            "generationConfig" | "generation_config" | "inferenceConfig" => {
+                self.max_output.1 = max_output(value).or(self.max_output.1);
+            }
+            "messages" | "input" | "prompt" | "system" | "instructions" | "tools" | "functions"
+            | "contents" | "systemInstruction" | "system_instruction" | "toolConfig" => {
                 self.prompt.extend(span(body, value));
             }
             _ => {}
@@ -65,10 +70,27 @@ fn model(value: &str) -> Result<Option<String>, ApiError> {
     }
     let problem = match string(value) {
         Some(model) if model.len() <= MAX_MODEL_BYTES => return Ok(Some(model.into_owned())),
-        Some(_) => format!("`model` is longer than {MAX_MODEL_BYTES} bytes"),
-        None => "`model` has to be a string".to_owned(),
+        Some(_) => return Err(model_too_long()),
+        None => "`model` has to be a string",
     };
     Err(ApiError::new(ErrorCode::InvalidRequest, problem).with_param("model"))
+}
+
+pub(super) fn model_too_long() -> ApiError {
+    let problem = format!("`model` is longer than {MAX_MODEL_BYTES} bytes");
+    ApiError::new(ErrorCode::InvalidRequest, problem).with_param("model")
+}
+
+/// The limit on the answer's length in an object of settings.
+fn max_output(settings: &str) -> Option<u64> {
+    let mut most = None;
+    members(settings, |key, value| {
+        if matches!(key, "maxOutputTokens" | "max_output_tokens" | "maxTokens") {
+            most = value.parse().ok();
+        }
+    })
+    .ok()?;
+    most
 }
 
 fn stream_options(body: &str, value: &str) -> Option<StreamOptions> {

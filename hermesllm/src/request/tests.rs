@@ -189,6 +189,30 @@ fn usage_is_asked_for_only_where_the_endpoint_knows_the_option() {
 }
 
 #[test]
+fn the_path_names_the_model_where_the_api_has_it_there() {
+    let text =
+        r#"{"model":"b","stream":true,"contents":[],"generationConfig":{"maxOutputTokens":7}}"#;
+    let body = Bytes::from_static(text.as_bytes());
+    let request = ProviderRequest::parse(Endpoint::GenerateContent, body.clone()).unwrap();
+    assert_eq!(request.model(), None);
+    let request = request.with_path_model("a").unwrap();
+    assert_eq!(request.model(), Some("a"));
+    assert!(!request.stream());
+    assert_eq!(request.max_output_tokens(), Some(7));
+    let edits = RequestEdits {
+        model: Some("c"),
+        ask_usage: true,
+    };
+    assert_eq!(request.edit(&edits).to_vec(), text.as_bytes());
+    let streamed = ProviderRequest::parse(Endpoint::ConverseStream, body.clone()).unwrap();
+    assert!(streamed.stream());
+    let long = "m".repeat(MAX_MODEL_BYTES + 1);
+    assert!(streamed.with_path_model(&long).is_err());
+    let chat = ProviderRequest::parse(Endpoint::ChatCompletions, body).unwrap();
+    assert_eq!(chat.with_path_model("a").unwrap().model(), Some("b"));
+}
+
+#[test]
 fn embedded_media_are_no_prompt() {
     let picture = "A".repeat(100_000);
     let text = format!(

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::apis::embeddings::{self, Encoding};
 use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::representation::Losses;
 
@@ -16,6 +17,9 @@ pub struct Translated {
     pub losses: Losses,
     /// What has been learnt of an answer; nothing of a request.
     pub observed: Observed,
+    /// How the client of a request wants embeddings written, for
+    /// [`WriteOptions::encoding`] of the answer.
+    pub encoding: Option<Encoding>,
 }
 
 /// Why there is no translation.
@@ -53,6 +57,11 @@ pub struct RequestOptions<'a> {
     pub max_completion_tokens: bool,
 }
 
+/// Whether there is a translation between two APIs.
+pub fn is_way(from: Api, to: Api) -> bool {
+    (from.has_codec() && to.has_codec()) || (from.is_of_embeddings() && to.is_of_embeddings())
+}
+
 /// Translates a request.
 ///
 /// # Errors
@@ -63,8 +72,19 @@ pub fn request(
     body: &[u8],
     options: &RequestOptions<'_>,
 ) -> Result<Translated, TranslateError> {
-    let body = serde_json::from_slice(body).map_err(|_| TranslateError::NotJson)?;
+    let body: Value = serde_json::from_slice(body).map_err(|_| TranslateError::NotJson)?;
     let no_way = TranslateError::NoWay { from, to };
+    let mut losses = Losses::new();
+    if is_way(from, to) && from.is_of_embeddings() {
+        let encoding = embeddings::request::encoding(from, &body);
+        let value = embeddings::request::translate(from, to, body, options.model, &mut losses)?;
+        return Ok(Translated {
+            body: bytes(&value),
+            losses,
+            observed: Observed::default(),
+            encoding,
+        });
+    }
     let mut request = from.read_request(body).ok_or(no_way.clone())??;
     if let Some(model) = options.model {
         model.clone_into(&mut request.model);
@@ -73,7 +93,6 @@ pub fn request(
     if options.ask_usage && request.stream {
         request.include_usage = Some(true);
     }
-    let mut losses = Losses::new();
     let mut value = to.write_request(request, &mut losses).ok_or(no_way)?;
     if options.max_completion_tokens && to == Api::OpenAiChat {
         if let Some(body) = value.as_object_mut() {
@@ -86,6 +105,7 @@ pub fn request(
         body: bytes(&value),
         losses,
         observed: Observed::default(),
+        encoding: None,
     })
 }
 
@@ -110,6 +130,19 @@ pub fn response(
     if let Some(found) = from.read_error(status, &body) {
         return failed(to, &found).ok_or(no_way);
     }
+    let mut losses = Losses::new();
+    if is_way(from, to) && from.is_of_embeddings() {
+        let answer = embeddings::response::read(from, body)?;
+        let observed = Observed::of_embeddings(&answer);
+        let (model, encoding) = (options.model.as_str(), options.encoding);
+        let value = embeddings::response::deliver(answer, to, Some(model), encoding, &mut losses)?;
+        return Ok(Translated {
+            body: bytes(&value),
+            losses,
+            observed,
+            encoding: None,
+        });
+    }
     let mut answer = from.read_response(body).ok_or(no_way.clone())??;
     if answer.model.is_empty() {
         answer.model.clone_from(&options.model);
@@ -119,12 +152,12 @@ pub fn response(
     }
     answer.created.get_or_insert(options.created);
     let observed = Observed::of_answer(&answer);
-    let mut losses = Losses::new();
     let value = to.write_response(answer, &mut losses).ok_or(no_way)?;
     Ok(Translated {
         body: bytes(&value),
         losses,
         observed,
+        encoding: None,
     })
 }
 
@@ -149,6 +182,7 @@ fn failed(to: Api, error: &ProviderError) -> Option<Translated> {
             error: true,
             ..Observed::default()
         },
+        encoding: None,
     })
 }
 

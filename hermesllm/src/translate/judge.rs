@@ -29,6 +29,7 @@ fn options() -> WriteOptions {
         created: 1_700_000_000,
         id: "an-id".to_owned(),
         include_usage: true,
+        ..WriteOptions::default()
     }
 }
 

@@ -35,7 +35,7 @@ const IN_STREAM: [&str; 5] = [
 ];
 
 /// The type of an error that is answered with a status.
-pub(super) fn type_of(kind: &str, status: u16) -> &str {
+pub(crate) fn type_of(kind: &str, status: u16) -> &str {
     let is_own =
         kind.ends_with("Exception") && kind.starts_with(|first: char| first.is_ascii_uppercase());
     if is_own {

@@ -47,12 +47,26 @@ pub fn translate(
     encoding: Option<Encoding>,
     losses: &mut Losses,
 ) -> Result<Value, ReadError> {
-    let mut answer = read(from, body)?;
-    if let (true, Some(model)) = (answer.model.is_empty() && from != to, model) {
+    deliver(read(from, body)?, to, model, encoding, losses)
+}
+
+/// The second half of [`translate`]: writes an answer that was read.
+///
+/// # Errors
+/// An API that has no embeddings.
+pub fn deliver(
+    mut answer: EmbeddingResponse,
+    to: Api,
+    model: Option<&str>,
+    encoding: Option<Encoding>,
+    losses: &mut Losses,
+) -> Result<Value, ReadError> {
+    let is_own = answer.api == Some(to);
+    if let (true, Some(model)) = (answer.model.is_empty() && !is_own, model) {
         model.clone_into(&mut answer.model);
     }
     match encoding {
-        None if from == to => {}
+        None if is_own => {}
         None => encode(&mut answer, Encoding::Float, losses),
         Some(encoding) => encode(&mut answer, encoding, losses),
     }

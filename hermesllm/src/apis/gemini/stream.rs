@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 pub use array::{ArrayFraming, Element};
-pub use writer::{Framing, Writer};
+pub use writer::Writer;
 
 use super::grounding;
 use super::members::{Members, Reading};

@@ -18,6 +18,7 @@ pub struct ArrayFraming {
     escaped: bool,
     oversized: bool,
     began: bool,
+    has_elements: bool,
     closed: bool,
 }
 
@@ -41,8 +42,19 @@ impl ArrayFraming {
             escaped: false,
             oversized: false,
             began: false,
+            has_elements: false,
             closed: false,
         }
+    }
+
+    /// Whether the array goes on, and what has come of it ends with an item or before the first.
+    pub fn is_between_elements(&self) -> bool {
+        self.began && self.depth == 0 && !self.closed
+    }
+
+    /// Whether an item has begun.
+    pub fn has_elements(&self) -> bool {
+        self.has_elements
     }
 
     /// Whether the array, or the one object, has come to its end.
@@ -75,6 +87,7 @@ impl ArrayFraming {
             match byte {
                 b'{' => {
                     self.depth = 1;
+                    self.has_elements = true;
                     // Without an array around it the end of the object is the end of all.
                     self.closed = !self.began;
                     let rest = bytes.get(at..).unwrap_or_default();

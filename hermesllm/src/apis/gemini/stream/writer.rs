@@ -18,7 +18,7 @@ use chunk::{inside, json_text, own_members, place, raw, signed, tail};
 
 /// How the chunks of a stream stand one behind the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Framing {
+enum Framing {
     /// Server-Sent Events (`alt=sse`).
     #[default]
     Sse,
@@ -90,18 +90,19 @@ struct Call {
 }
 
 impl Writer {
-    /// A writer at the start of an answer, of Server-Sent Events.
+    /// A writer at the start of an answer.
     pub fn new(options: WriteOptions) -> Self {
+        let framing = if options.json_array {
+            Framing::Array
+        } else {
+            Framing::Sse
+        };
         Self {
             options,
+            framing,
             tail: b"}".to_vec(),
             ..Self::default()
         }
-    }
-
-    /// The same in another framing.
-    pub fn framed(self, framing: Framing) -> Self {
-        Self { framing, ..self }
     }
 }
 

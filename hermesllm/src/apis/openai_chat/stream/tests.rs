@@ -257,6 +257,7 @@ fn written(events: Vec<Event<'_>>) -> (String, Losses) {
         created: 9,
         id: "own".to_owned(),
         include_usage: true,
+        ..WriteOptions::default()
     });
     let (mut out, mut losses) = (Vec::new(), Losses::new());
     let mut grammar = Grammar::new(Order::Interleaved);

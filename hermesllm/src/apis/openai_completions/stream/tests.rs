@@ -65,6 +65,7 @@ fn a_stream_of_another_api_is_its_text() {
         model: "asked".to_owned(),
         created: 7,
         id: "made".to_owned(),
+        ..WriteOptions::default()
     });
     let thoughts = BlockKind::Reasoning {
         id: None,

@@ -68,6 +68,7 @@ fn write(events: Vec<Event<'static>>) -> (Vec<Value>, Losses) {
         model: "model".to_owned(),
         created: 7,
         include_usage: true,
+        ..WriteOptions::default()
     });
     let (mut out, mut losses) = (Vec::new(), Losses::new());
     for event in events {

@@ -41,7 +41,10 @@ fn call(is_custom: bool, by_provider: bool) -> BlockKind<'static> {
 }
 
 fn run(framing: Framing, events: Vec<Event<'static>>) -> (String, Vec<String>) {
-    let mut writer = Writer::new(WriteOptions::default()).framed(framing);
+    let mut writer = Writer::new(WriteOptions {
+        json_array: framing == Framing::Array,
+        ..WriteOptions::default()
+    });
     let mut out = Vec::new();
     let mut losses = Losses::new();
     for event in events {

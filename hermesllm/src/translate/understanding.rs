@@ -1,0 +1,104 @@
+//! A stream of a provider's, understood as it comes.
+
+use crate::apis::{ReadEvents, Sink, SupportedUpstreamAPIs as Api};
+use crate::error::ApiError;
+use crate::representation::ProviderStreamResponse as Event;
+
+use super::framing::{Framing, Piece};
+use super::{Grammar, Observed, Order};
+
+/// From bytes to events that follow the grammar, noting what they tell.
+#[derive(Debug)]
+pub(super) struct Understanding {
+    pub(super) framing: Framing,
+    reader: Box<dyn ReadEvents>,
+    grammar: Grammar,
+    pub(super) observed: Observed,
+}
+
+impl Understanding {
+    /// At the start of a stream; `None` where the API has none.
+    pub(super) fn new(api: Api, order: Order, max_event_bytes: usize) -> Option<Self> {
+        Some(Self {
+            framing: Framing::of(api, max_event_bytes),
+            reader: api.reader()?,
+            grammar: Grammar::new(order),
+            observed: Observed::default(),
+        })
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn push(&mut self, bytes: &[u8], sink: &mut Sink<'_>) {
+        let Self {
+            framing,
+            reader,
+            grammar,
+            observed,
+        } = self;
+        framing.push(bytes, &mut |piece| {
+            take(piece, &mut **reader, grammar, observed, sink);
+        });
+    }
+
+    /// Takes note of the end; whether the answer was complete.
+    pub(super) fn finish(&mut self, sink: &mut Sink<'_>) -> bool {
+        let Self {
+            framing,
+            reader,
+            grammar,
+            observed,
+        } = self;
+        let whole = framing.finish(&mut |piece| {
+            take(piece, &mut **reader, grammar, observed, sink);
+        });
+        if whole {
+            reader.finish(&mut |event| pass(event, grammar, observed, sink));
+        }
+        grammar.has_ended()
+    }
+
+    /// Ends the answer with an error of ours, unless it has ended.
+    pub(super) fn fail(&mut self, error: &ApiError, sink: &mut Sink<'_>) {
+        let event = Event::Error {
+            kind: error.code.reason().into(),
+            status: Some(error.code.status()),
+            message: error.message.as_str().into(),
+        };
+        pass(event, &mut self.grammar, &mut self.observed, sink);
+    }
+}
+
+fn pass(event: Event<'_>, grammar: &mut Grammar, observed: &mut Observed, sink: &mut Sink<'_>) {
+    grammar.event(event, &mut |event| {
+        observed.note(&event);
+        sink(event);
+    });
+}
+
+fn take(
+    piece: Piece<'_>,
+    reader: &mut dyn ReadEvents,
+    grammar: &mut Grammar,
+    observed: &mut Observed,
+    sink: &mut Sink<'_>,
+) {
+    match piece {
+        Piece::Event(name, data) => {
+            observed.events += 1;
+            reader.event(name, data, &mut |event| {
+                pass(event, grammar, observed, sink);
+            });
+        }
+        Piece::Comment => observed.comments += 1,
+        // What is too large to be read cannot be translated; a piece that is missing must not go
+        // unnoticed.
+        Piece::Oversized => {
+            let error = Event::Error {
+                kind: "upstream_protocol_error".into(),
+                status: Some(502),
+                message: "the provider's stream holds an event that is too large".into(),
+            };
+            pass(error, grammar, observed, sink);
+        }
+    }
+}
