@@ -11,12 +11,16 @@ use meseta_proto::headers::INTERNAL_PREFIX;
 /// Headers that carry a client's credentials or say where the client is. None of them concerns a
 /// provider. `x-forwarded-proto` would belong here as well, but Envoy finds no route without it:
 /// the rendered route takes it off.
-const PRIVATE: [&str; 13] = [
+const PRIVATE: [&str; 16] = [
     "authorization",
     "proxy-authorization",
     "x-api-key",
     "api-key",
     "x-goog-api-key",
+    // What belongs to a signature of AWS.
+    "x-amz-security-token",
+    "x-amz-date",
+    "x-amz-content-sha256",
     "cookie",
     "origin",
     "referer",

@@ -290,7 +290,7 @@ fn of_model(path: &str) -> Option<(Endpoint, &str)> {
 }
 
 /// Undoes percent-encoding; what is no valid escape, or no UTF-8 once decoded, stays as it is.
-pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
+pub fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

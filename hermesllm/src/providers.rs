@@ -8,6 +8,7 @@
 mod id;
 mod read;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 pub use id::{ProviderId, UnknownProvider};
@@ -58,6 +59,8 @@ pub struct CatalogueEntry {
     auth: Auth,
     /// The path of the API's address, without slashes at its ends.
     prefix: String,
+    /// Further paths that mean the same layout.
+    same_prefixes: Vec<String>,
     /// An address whose path ends so has the expected paths.
     plain_under: Option<String>,
     apis: Vec<Api>,
@@ -140,8 +143,8 @@ impl CatalogueEntry {
 
     /// The path and query string of an API at the provider; `None` when it does not serve the API.
     ///
-    /// `prefix` is the path of the configured address. Without one (empty or `/`), or with the one
-    /// that the catalogue has, the provider's own layout counts; any other takes the place of the
+    /// `prefix` is the path of the configured address. Without one (empty or `/`), or with one that
+    /// the catalogue has, the provider's own layout counts, behind whatever stands before that; any other takes the place of the
     /// provider's. `model` is the model's name at the provider, as it is: it is encoded here.
     /// `client_query` is kept, and wins over a parameter of ours with the same name.
     pub fn path(
@@ -153,11 +156,22 @@ impl CatalogueEntry {
     ) -> Option<String> {
         let api = self.api(endpoint)?;
         let given = prefix.trim_matches('/');
-        let prefix = if given.is_empty() || given == self.prefix {
-            api.prefix.as_deref().unwrap_or(&self.prefix)
+        let known = std::iter::once(&self.prefix).chain(&self.same_prefixes);
+        let mut before = known.filter_map(|own| {
+            let is_end = !own.is_empty() && is_under(given, own);
+            given.strip_suffix(own.as_str()).filter(|_| is_end)
+        });
+        let before = if given.is_empty() || given == self.prefix {
+            Some("")
         } else {
-            given
+            before.next()
         };
+        let own = api.prefix.as_deref().unwrap_or(&self.prefix);
+        let prefix = match before {
+            Some(before) => Cow::Owned([before, own].concat()),
+            None => Cow::Borrowed(given),
+        };
+        let prefix = prefix.trim_end_matches('/');
         let plain = self.plain_under.as_deref();
         let template = if plain.is_some_and(|end| is_under(prefix, end)) {
             expected_path(endpoint)?

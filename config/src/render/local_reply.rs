@@ -101,24 +101,30 @@ const FAILED: (Status, ErrorCode, &str) = (
 
 pub(super) fn config() -> Yaml {
     let mut mappers = vec![own_answers()];
-    for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
+    for dialect in Dialect::ALL {
         let failed = both(decided(dialect), details("ext_proc_error"));
         mappers.push(mapper(Some(&failed), dialect, &FAILED));
     }
-    for (filter, dialect) in [
-        (decided(Dialect::Anthropic), Dialect::Anthropic),
-        (decided(Dialect::OpenAi), Dialect::OpenAi),
-    ] {
+    for dialect in Dialect::ALL {
+        let filter = decided(dialect);
         let replies = DECIDED.iter();
         mappers.extend(replies.map(|reply| mapper(Some(&filter), dialect, reply)));
     }
-    let anthropic = looks_like_anthropic();
     for (filter, dialect) in [
-        (Some(&anthropic), Dialect::Anthropic),
+        (
+            Some(path(
+                "/v1(beta|alpha)(/.*)?|/v1/models/.*:(g|streamG)enerateContent([?].*)?",
+                false,
+            )),
+            Dialect::Gemini,
+        ),
+        (Some(path("/model(/.*)?", false)), Dialect::Bedrock),
+        (Some(looks_like_anthropic()), Dialect::Anthropic),
+        // All others; the last, because it matches any.
         (None, Dialect::OpenAi),
     ] {
         let replies = UNDECIDED.iter();
-        mappers.extend(replies.map(|reply| mapper(filter, dialect, reply)));
+        mappers.extend(replies.map(|reply| mapper(filter.as_ref(), dialect, reply)));
     }
     map([f("mappers", list(mappers)), f("body_format", plain_json())])
 }
@@ -208,15 +214,6 @@ fn decided(dialect: Dialect) -> Yaml {
 /// The request is one of an Anthropic client: by its path, or by a header on a path that is not
 /// OpenAI's alone.
 fn looks_like_anthropic() -> Yaml {
-    let path = |regex: &str, invert: bool| {
-        let string = map([f("safe_regex", map([f("regex", regex)]))]);
-        let header = map([
-            f("name", ":path"),
-            f("string_match", string),
-            f("invert_match", invert),
-        ]);
-        map([f("header_filter", map([f("header", header)]))])
-    };
     let present = |name: &str| {
         let header = map([f("name", name), f("present_match", true)]);
         map([f("header_filter", map([f("header", header)]))])
@@ -234,4 +231,15 @@ fn looks_like_anthropic() -> Yaml {
             map([f("filters", list([by_header, not_openai]))]),
         )]),
     ])
+}
+
+/// The request's path matches as a whole, or, inverted, does not.
+fn path(regex: &str, invert: bool) -> Yaml {
+    let string = map([f("safe_regex", map([f("regex", regex)]))]);
+    let header = map([
+        f("name", ":path"),
+        f("string_match", string),
+        f("invert_match", invert),
+    ]);
+    map([f("header_filter", map([f("header", header)]))])
 }

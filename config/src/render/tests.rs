@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use hermesllm::dialect::Dialect;
 use serde_yaml::Value;
 
 use super::*;
@@ -189,22 +190,32 @@ fn the_access_log_has_no_header_and_no_query_string() {
 }
 
 #[test]
-fn envoys_own_answers_are_json_in_both_dialects() {
+fn envoys_own_answers_are_json_in_every_dialect() {
     let tree = tree(&bootstrap(&config(), &options()));
     let mappers = &manager(&tree, 0)["local_reply_config"]["mappers"];
     let mappers = mappers.as_sequence().unwrap();
     let (own, others) = mappers.split_first().unwrap();
     assert!(own.get("body").is_none(), "the server's own answers pass");
+    let mut dialects = std::collections::BTreeMap::<_, usize>::new();
     for mapper in others {
         let body = mapper["body"]["inline_string"].as_str().unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert!(body["error"]["message"].is_string());
+        let error = body.get("error").unwrap_or(&body);
+        assert!(error["message"].is_string());
+        let dialect = if body["type"] == "error" {
+            Dialect::Anthropic
+        } else if body["__type"].is_string() {
+            Dialect::Bedrock
+        } else if error["status"].is_string() {
+            Dialect::Gemini
+        } else {
+            Dialect::OpenAi
+        };
+        *dialects.entry(dialect.as_str()).or_default() += 1;
     }
-    let is_anthropic = |mapper: &&Value| {
-        let body = mapper["body"]["inline_string"].as_str().unwrap();
-        body.contains("\"type\":\"error\"")
-    };
-    assert_eq!(others.iter().filter(is_anthropic).count() * 2, others.len());
+    assert_eq!(dialects.len(), Dialect::ALL.len());
+    let counts: std::collections::BTreeSet<_> = dialects.values().collect();
+    assert_eq!(counts.len(), 1, "{dialects:?}");
 }
 
 #[test]

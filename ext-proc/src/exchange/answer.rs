@@ -13,14 +13,14 @@ use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::transcoder::{BodyKind, Ending as BodyEnding, Transcoder, TranscoderOptions};
-use hermesllm::translate::StreamTranslator;
+use hermesllm::translate::{Observer, StreamTranslator};
 use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
 use self::passage::{Document, Passage};
 use super::reply;
 use super::request::Forwarded;
-use super::translation::Translation;
+use super::translation::{self, Translation};
 use super::{Context, ExchangeError};
 use crate::cors;
 use crate::decode::Decoder;
@@ -113,6 +113,9 @@ impl Answering {
         }
         let estimated_input = if from_provider { estimated_input } else { 0 };
         let most_bytes = context.config.server.max_event_bytes;
+        let stream_type = translation
+            .as_ref()
+            .map_or("", |translation| translation.stream_type());
         let passage = match translation {
             Some(translation) => {
                 if let Some(lost) = &translation.lost {
@@ -120,28 +123,40 @@ impl Answering {
                 }
                 translated(*translation, kind, head.status, most_bytes, estimated_input)
             }
-            None => Passage::Identity(Transcoder::identity(TranscoderOptions {
-                endpoint: client.endpoint,
+            None => match observer(
+                client.endpoint,
                 kind,
-                status: head.status,
-                strip_usage_chunk: strip_usage && kind == BodyKind::EventStream,
-                estimated_input,
-                max_event_bytes: most_bytes,
-            })),
+                &head,
+                from_provider && readable,
+                most_bytes,
+            ) {
+                Some(observer) => Passage::Observed {
+                    observer: Box::new(observer),
+                    estimated_input,
+                },
+                None => Passage::Identity(Transcoder::identity(TranscoderOptions {
+                    endpoint: client.endpoint,
+                    kind,
+                    status: head.status,
+                    strip_usage_chunk: strip_usage && kind == BodyKind::EventStream,
+                    estimated_input,
+                    max_event_bytes: most_bytes,
+                })),
+            },
         };
         if decoder.is_some() {
             edits.remove("content-encoding");
         }
         match (&passage, head.content_length) {
-            (Passage::Identity(_), Some(length))
-                if decoder.is_none() && kind != BodyKind::EventStream =>
+            (Passage::Identity(_) | Passage::Observed { .. }, Some(length))
+                if decoder.is_none() && !passage.may_grow(kind) =>
             {
                 // Envoy drops the length unless it is set anew; the bytes stay the same.
                 edits.set("content-length", length.to_string());
             }
-            (Passage::Identity(_), _) => {}
+            (Passage::Identity(_) | Passage::Observed { .. }, _) => {}
             (Passage::Events { .. }, _) => {
-                edits.set("content-type", "text/event-stream");
+                edits.set("content-type", stream_type);
             }
             (Passage::Document(_), _) => {
                 edits.set("content-type", "application/json");
@@ -250,6 +265,11 @@ impl Answering {
             edits.set(":status", error.code.status().to_string());
             error.body(self.dialect)
         });
+        if self.dialect == Dialect::Bedrock && context.outcome.status >= 400 {
+            if let Some(kind) = aws_error_type(&body) {
+                edits.set(reply::AWS_ERROR_TYPE, kind);
+            }
+        }
         edits.set("content-length", body.len().to_string());
         let message = wire::headers(Direction::Response, edits, None);
         context.outbox.message(message);
@@ -276,6 +296,13 @@ impl Answering {
             Passage::Events { translator, .. } => {
                 let mut bytes = Vec::new();
                 translator.fail(&error, &mut bytes);
+                out.push(bytes.into());
+            }
+            Passage::Observed { observer, .. } => {
+                let mut bytes = Vec::new();
+                if !observer.fail(&error, &mut bytes) {
+                    return Err(ExchangeError::Undecodable);
+                }
                 out.push(bytes.into());
             }
             Passage::Identity(_) if self.kind != BodyKind::EventStream => {
@@ -357,6 +384,41 @@ impl Answering {
             complete,
         }
     }
+}
+
+/// What reads an answer that passes as it is, where its API's streams are not always Server-Sent
+/// Events.
+fn observer(
+    endpoint: Endpoint,
+    kind: BodyKind,
+    head: &ResponseHead,
+    readable: bool,
+    most_bytes: usize,
+) -> Option<Observer> {
+    let asked = endpoint.stream_by_path()?;
+    let api = endpoint.api()?;
+    let succeeded = (200..300).contains(&head.status);
+    let is_stream = kind == BodyKind::EventStream
+        || translation::is_own_stream(api, asked, head.content_type.as_deref());
+    Some(if !readable {
+        Observer::of_nothing(api)
+    } else if succeeded && is_stream {
+        Observer::of_stream(api, most_bytes)
+    } else if succeeded && kind == BodyKind::Json {
+        Observer::of_document(api, most_bytes)
+    } else {
+        Observer::of_nothing(api)
+    })
+}
+
+/// The type of an error of AWS's; `None` of an answer.
+fn aws_error_type(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        #[serde(rename = "__type")]
+        kind: String,
+    }
+    serde_json::from_slice(body).ok().map(|Error { kind }| kind)
 }
 
 /// How an answer of another API gets to the client.

@@ -3,7 +3,9 @@
 //! Invariant: what the client sent as a credential is taken off every request; it goes on only to
 //! a provider with `passthrough_auth`, and a configured key goes only to its own provider.
 
-use hermesllm::endpoint::Endpoint;
+use std::borrow::Cow;
+
+use hermesllm::endpoint::{percent_decoded, Endpoint};
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::providers::Auth;
 use meseta_config::Provider;
@@ -26,6 +28,14 @@ pub(crate) fn query_without_keys(query: &str) -> String {
     others.join("&")
 }
 
+/// The key in the query string of a path, where clients of Gemini's may have it.
+fn key_in_query(path_and_query: &str) -> Option<Cow<'_, str>> {
+    let (_, query) = path_and_query.split_once('?')?;
+    let keys = query.split('&').filter_map(|own| own.strip_prefix("key="));
+    let key = keys.last().filter(|key| !key.is_empty())?;
+    Some(percent_decoded(key))
+}
+
 /// Puts the credential for this provider on the request.
 ///
 /// Returns what has to be added to the query string, for providers that take the key there.
@@ -39,11 +49,12 @@ pub(crate) fn apply(
     edits: &mut HeaderEdits,
 ) -> Result<Option<String>, ApiError> {
     let secret = if provider.passthrough_auth {
-        head.credential
-            .as_ref()
-            .map(|credential| credential.expose())
+        let of_header = head.credential.as_ref();
+        let of_header = of_header.map(|credential| credential.expose().into());
+        of_header.or_else(|| key_in_query(&head.path))
     } else {
-        provider.credential.as_ref().map(|secret| secret.expose())
+        let own = provider.credential.as_ref();
+        own.map(|secret| secret.expose().into())
     };
     let Some(secret) = secret else {
         // A client without a token of its own gets the provider's answer to that.
@@ -61,10 +72,10 @@ pub(crate) fn apply(
             Ok(None)
         }
         Auth::Header(name) => {
-            edits.set(name, secret);
+            edits.set(name, secret.as_ref());
             Ok(None)
         }
-        Auth::Query(name) => Ok(Some(format!("{name}={}", percent_encoded(secret)))),
+        Auth::Query(name) => Ok(Some(format!("{name}={}", percent_encoded(&secret)))),
         Auth::None => Ok(None),
     }
 }
@@ -97,6 +108,21 @@ mod tests {
             ("a&&b", "a&&b"),
         ] {
             assert_eq!(query_without_keys(query), left, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_client_may_have_its_key_in_the_query_string() {
+        for (path, key) in [
+            (
+                "/v1beta/models/m:generateContent?key=a%2Fb&alt=sse",
+                Some("a/b"),
+            ),
+            ("/v1beta/models/m:generateContent?key=", None),
+            ("/v1beta/models/m:generateContent?monkey=1", None),
+            ("/v1beta/models/m:generateContent", None),
+        ] {
+            assert_eq!(key_in_query(path).as_deref(), key, "{path}");
         }
     }
 

@@ -11,6 +11,9 @@ use crate::head::RequestHead;
 use crate::outcome::Source;
 use crate::wire::{self, HeaderEdits};
 
+/// The header in which clients of AWS look for the type of an error.
+pub(crate) const AWS_ERROR_TYPE: &str = "x-amzn-errortype";
+
 /// Who asked for what: all that is needed to answer in the client's own terms.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -79,6 +82,9 @@ fn refuse_with(context: &mut Context, client: &Client, error: &ApiError, mut edi
     if error.code == ErrorCode::ProviderNotConfigured {
         // Understood by the clients of OpenAI and Anthropic: trying again will not help.
         edits.set("x-should-retry", "false");
+    }
+    if client.dialect == Dialect::Bedrock {
+        edits.set(AWS_ERROR_TYPE, error.code.bedrock_type());
     }
     let body = error.body(client.dialect);
     send(context, client, error.code.status(), body, edits);

@@ -2,6 +2,8 @@
 //!
 //! Owns everything up to the moment at which the request goes on, or is answered here.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use hermesllm::endpoint::{self, Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
@@ -24,6 +26,8 @@ use crate::wire::{self, Direction, HeaderEdits};
 pub(crate) struct Collecting {
     head: RequestHead,
     client: Client,
+    /// The model that the path names.
+    path_model: Option<String>,
     body: Body,
 }
 
@@ -142,17 +146,21 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
             reply::answer(context, &client, body);
             None
         }
-        _ => match check_body_headers(context, &head) {
-            Ok(()) => Some(Box::new(Collecting {
-                head,
-                client,
-                body: Body::default(),
-            })),
-            Err(error) => {
-                reply::refuse(context, &client, &error);
-                None
+        _ => {
+            let path_model = route.model_id.map(Cow::into_owned);
+            match check_body_headers(context, &head) {
+                Ok(()) => Some(Box::new(Collecting {
+                    head,
+                    client,
+                    path_model,
+                    body: Body::default(),
+                })),
+                Err(error) => {
+                    reply::refuse(context, &client, &error);
+                    None
+                }
             }
-        },
+        }
     }
 }
 
@@ -185,8 +193,20 @@ impl Collecting {
 
     /// Decides, and sends the request on or answers it. `None`: answered.
     pub(crate) fn forward(self, context: &mut Context, trailers: bool) -> Option<Box<Forwarded>> {
-        let Self { head, client, body } = self;
-        match decide(context, &head, &client, body.into_bytes(), trailers) {
+        let Self {
+            head,
+            client,
+            path_model,
+            body,
+        } = self;
+        let request = ProviderRequest::parse(client.endpoint, body.into_bytes());
+        let request = match path_model {
+            Some(model) => request.and_then(|request| request.with_path_model(&model)),
+            None => request,
+        };
+        let decided =
+            request.and_then(|request| decide(context, &head, &client, &request, trailers));
+        match decided {
             Ok(forwarded) => Some(Box::new(forwarded)),
             Err(error) => {
                 reply::refuse(context, &client, &error);
@@ -201,11 +221,10 @@ fn decide(
     context: &mut Context,
     head: &RequestHead,
     client: &Client,
-    body: Bytes,
+    request: &ProviderRequest,
     trailers: bool,
 ) -> Result<Forwarded, ApiError> {
     let config = context.config.clone();
-    let request = ProviderRequest::parse(client.endpoint, body)?;
     let requested = request.model();
     if requested.is_some_and(|model| model.chars().any(char::is_control)) {
         let message = "a model name has no control characters";
@@ -243,11 +262,14 @@ fn decide(
         });
         (edited.into_segments(), None)
     } else {
-        let (body, translation) = translation::request(context, &request, way, &target)?;
+        let (body, mut translation) = translation::request(context, request, way, &target)?;
+        translation.options.json_array =
+            client.endpoint == Endpoint::StreamGenerateContent && !asks_for_events(&head.path);
         for name in OF_ONE_API {
             edits.remove(name);
         }
         edits.set("content-type", "application/json");
+        edits.set("accept", translation.accept());
         (vec![body], Some(Box::new(translation)))
     };
     let length: usize = segments.iter().map(Bytes::len).sum();
@@ -300,13 +322,25 @@ fn decide(
 
 /// Headers that mean something to providers of one API only: `anthropic-version` is set anew where
 /// it is wanted.
-const OF_ONE_API: [&str; 5] = [
+const OF_ONE_API: [&str; 10] = [
     "anthropic-version",
     "anthropic-beta",
     "openai-organization",
     "openai-project",
     "openai-beta",
+    "x-goog-api-client",
+    "x-goog-user-project",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "x-amz-user-agent",
 ];
+
+/// Whether a client of Gemini's wants Server-Sent Events; without a word it is a JSON array.
+fn asks_for_events(path_and_query: &str) -> bool {
+    let query = path_and_query.split_once('?').map(|(_, query)| query);
+    let mut parameters = query.unwrap_or_default().split('&');
+    parameters.any(|parameter| parameter == "alt=sse")
+}
 
 /// The path at the provider of the API that it is asked in, with the client's query string less its
 /// keys, where the API is the client's, and with the provider's key where it wants it there.
@@ -323,6 +357,15 @@ fn upstream_path(
         .split_once('?')
         .filter(|_| way == client.endpoint)
         .map(|(_, query)| credentials::query_without_keys(query));
+    // What the API takes for granted is said aloud: what the catalogue has is for translations.
+    let is_array = way == Endpoint::StreamGenerateContent
+        && way == client.endpoint
+        && !asks_for_events(&head.path);
+    let query = match query.filter(|query| !query.is_empty()) {
+        Some(query) if is_array && !query.contains("alt=") => Some(format!("{query}&alt=json")),
+        None if is_array => Some("alt=json".to_owned()),
+        query => query,
+    };
     let mut path = provider
         .entry()
         .path(way, &provider.path_prefix, &target.model, query.as_deref())

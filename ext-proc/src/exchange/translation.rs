@@ -11,6 +11,7 @@ use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::representation::Losses;
 use hermesllm::request::ProviderRequest;
+use hermesllm::transcoder::BodyKind;
 use hermesllm::translate::{self, RequestOptions, TranslateError};
 use meseta_config::{OnLoss, Target};
 
@@ -29,6 +30,8 @@ pub(crate) struct Translation {
     pub(crate) provider: Api,
     /// The client's API.
     pub(crate) client: Api,
+    /// A stream was asked for.
+    stream: bool,
     pub(crate) options: WriteOptions,
     /// The value of the header that names what was lost, if there is one to send.
     pub(crate) lost: Option<String>,
@@ -38,8 +41,38 @@ impl Translation {
     /// Whether a body of this type is a stream in the framing of the provider's API, where that has
     /// one of its own.
     pub(crate) fn is_stream(&self, content_type: Option<&str>) -> bool {
-        self.provider == Api::BedrockConverse
-            && content_type.is_some_and(|own| own.starts_with("application/vnd.amazon.eventstream"))
+        is_own_stream(self.provider, self.stream, content_type)
+    }
+
+    /// What the provider is to answer with.
+    pub(crate) fn accept(&self) -> &'static str {
+        match (self.stream, self.provider) {
+            (false, _) => "application/json",
+            (true, Api::BedrockConverse) => AWS_EVENTS,
+            (true, _) => "text/event-stream",
+        }
+    }
+
+    /// The type of a streamed answer to the client.
+    pub(crate) fn stream_type(&self) -> &'static str {
+        match self.client {
+            Api::BedrockConverse => AWS_EVENTS,
+            Api::Gemini if self.options.json_array => "application/json",
+            _ => "text/event-stream",
+        }
+    }
+}
+
+/// The type of a stream in AWS's framing.
+const AWS_EVENTS: &str = "application/vnd.amazon.eventstream";
+
+/// Whether a body of this type is a stream in another framing than Server-Sent Events, as the API
+/// has it.
+pub(crate) fn is_own_stream(api: Api, asked: bool, content_type: Option<&str>) -> bool {
+    match api {
+        Api::BedrockConverse => content_type.is_some_and(|own| own.starts_with(AWS_EVENTS)),
+        Api::Gemini => asked && BodyKind::of_content_type(content_type) == BodyKind::Json,
+        _ => false,
     }
 }
 
@@ -89,6 +122,7 @@ pub(crate) fn request(
         Translation {
             provider,
             client,
+            stream: request.stream(),
             options: WriteOptions {
                 model: target.model.to_string(),
                 created: now.map_or(0, |since| since.as_secs()),
@@ -97,6 +131,8 @@ pub(crate) fn request(
                     .filter(char::is_ascii_alphanumeric)
                     .collect(),
                 include_usage: request.include_usage(),
+                json_array: false,
+                encoding: translated.encoding,
             },
             lost,
         },

@@ -28,6 +28,8 @@ struct RawEntry {
     base_url: Option<String>,
     prefix: Option<String>,
     #[serde(default)]
+    same_prefixes: Vec<String>,
+    #[serde(default)]
     key_env: Vec<String>,
     #[serde(default = "yes")]
     key_required: bool,
@@ -123,6 +125,12 @@ fn entry(raw: RawEntry) -> Result<CatalogueEntry, ReadError> {
     let key_env: Vec<&'static str> = raw.key_env.into_iter().map(kept).collect();
     Ok(CatalogueEntry {
         prefix: trimmed(prefix),
+        same_prefixes: raw
+            .same_prefixes
+            .iter()
+            .map(String::as_str)
+            .map(trimmed)
+            .collect(),
         id: ProviderId::new(kept(raw.name)),
         base_url: raw.base_url.map(kept),
         key_env: Vec::leak(key_env),

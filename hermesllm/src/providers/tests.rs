@@ -5,8 +5,8 @@ use url::Url;
 
 use super::*;
 use Endpoint::{
-    ChatCompletions, Completions, Converse, ConverseStream, CountTokens, Embeddings, Health,
-    Messages, Model, Models, Responses,
+    ChatCompletions, CohereChat, CohereEmbed, Completions, Converse, ConverseStream, CountTokens,
+    Embeddings, GenerateContent, Health, Messages, Model, Models, Responses, StreamGenerateContent,
 };
 
 mod each;
@@ -257,6 +257,25 @@ fn the_path_of_a_configured_address_takes_the_place_of_the_providers() {
             "/openai/v1/chat/completions",
         ),
         ("gemini", ChatCompletions, "v2", "/v2/chat/completions"),
+        (
+            "gemini",
+            Embeddings,
+            "/gateway/v1beta",
+            "/gateway/v1beta/openai/embeddings",
+        ),
+        (
+            "gemini",
+            GenerateContent,
+            "/gateway/v1beta/openai",
+            "/gateway/v1beta/models/gpt-4:generateContent",
+        ),
+        ("cohere", CohereChat, "/v2", "/v2/chat"),
+        (
+            "cohere",
+            CohereEmbed,
+            "/gateway/compatibility/v1",
+            "/gateway/v2/embed",
+        ),
         ("perplexity", Embeddings, "/p", "/p/embeddings"),
         ("anthropic", Messages, "/proxy/v1", "/proxy/v1/messages"),
         (

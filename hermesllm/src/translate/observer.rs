@@ -63,6 +63,11 @@ impl Observer {
         }
     }
 
+    /// Whether the answer is a stream, so that an error may be put behind it.
+    pub fn is_of_stream(&self) -> bool {
+        matches!(self.body, Body::Stream(_))
+    }
+
     /// Looks at the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         match &mut self.body {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hermesllm::error::{ApiError, ErrorCode};
-use hermesllm::transcoder::{Ending, Progress, Transcoder};
-use hermesllm::translate::{self, Observed, StreamEnd, StreamTranslator, TranslateError};
+use hermesllm::transcoder::{BodyKind, Ending, Progress, Transcoder};
+use hermesllm::translate::{self, Observed, Observer, StreamEnd, StreamTranslator, TranslateError};
 use hermesllm::usage::Usage;
 
 use crate::exchange::translation::Translation;
@@ -17,6 +17,11 @@ use crate::exchange::translation::Translation;
 pub(super) enum Passage {
     /// Byte by byte.
     Identity(Transcoder),
+    /// Byte by byte, in a framing that the transcoder does not read.
+    Observed {
+        observer: Box<Observer>,
+        estimated_input: u64,
+    },
     /// Event by event.
     Events {
         translator: Box<StreamTranslator>,
@@ -104,10 +109,23 @@ fn unreadable(error: &TranslateError) -> &'static str {
 }
 
 impl Passage {
+    /// Whether more may come of a body than the provider has sent.
+    pub(super) fn may_grow(&self, kind: BodyKind) -> bool {
+        match self {
+            Self::Identity(_) => kind == BodyKind::EventStream,
+            Self::Observed { observer, .. } => observer.is_of_stream(),
+            Self::Events { .. } | Self::Document(_) => true,
+        }
+    }
+
     /// Takes the next bytes from the provider.
     pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
         match self {
             Self::Identity(transcoder) => transcoder.push(chunk, out),
+            Self::Observed { observer, .. } => {
+                observer.push(&chunk);
+                out.push(chunk);
+            }
             Self::Events { translator, .. } => {
                 let mut bytes = Vec::new();
                 translator.push(&chunk, &mut bytes);
@@ -122,14 +140,17 @@ impl Passage {
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
         match self {
             Self::Identity(transcoder) => transcoder.finish(out),
+            Self::Observed { observer, .. } => {
+                let mut bytes = Vec::new();
+                let end = observer.finish(&mut bytes);
+                out.push(bytes.into());
+                ending(end)
+            }
             Self::Events { translator, .. } => {
                 let mut bytes = Vec::new();
                 let end = translator.finish(&mut bytes);
                 out.push(bytes.into());
-                match end {
-                    StreamEnd::Complete => Ending::Complete,
-                    StreamEnd::Truncated => Ending::Truncated,
-                }
+                ending(end)
             }
             Self::Document(_) => Ending::Complete,
         }
@@ -139,12 +160,23 @@ impl Passage {
     pub(super) fn progress(&self) -> Progress<'_> {
         match self {
             Self::Identity(transcoder) => transcoder.progress(),
+            Self::Observed {
+                observer,
+                estimated_input,
+            } => progress(observer.observed(), *estimated_input),
             Self::Events {
                 translator,
                 estimated_input,
             } => progress(translator.observed(), *estimated_input),
             Self::Document(document) => progress(&document.observed, document.estimated_input),
         }
+    }
+}
+
+fn ending(end: StreamEnd) -> Ending {
+    match end {
+        StreamEnd::Complete => Ending::Complete,
+        StreamEnd::Truncated => Ending::Truncated,
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 
 const KEY: Auth = Auth::Header("x-api-key");
+const GOOGLE: Auth = Auth::Header("x-goog-api-key");
 const BEARER: Auth = Auth::Bearer;
 
 /// Provider, configured address (empty: the catalogue's own), API, URL of the request, its key.
@@ -33,6 +34,8 @@ const ROWS: &[Row] = &[
     ("anthropic", HOME, Messages, "https://api.anthropic.com/v1/messages", KEY),
     ("anthropic", HOME, CountTokens, "https://api.anthropic.com/v1/messages/count_tokens", KEY),
     ("gemini", HOME, ChatCompletions, "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions", BEARER),
+    ("gemini", HOME, GenerateContent, "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent", GOOGLE),
+    ("gemini", HOME, StreamGenerateContent, "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse", GOOGLE),
     ("gemini", HOME, Embeddings, "https://generativelanguage.googleapis.com/v1beta/openai/embeddings", BEARER),
     ("groq", HOME, ChatCompletions, "https://api.groq.com/openai/v1/chat/completions", BEARER),
     ("groq", HOME, Responses, "https://api.groq.com/openai/v1/responses", BEARER),
@@ -64,6 +67,8 @@ const ROWS: &[Row] = &[
     ("cerebras", HOME, ChatCompletions, "https://api.cerebras.ai/v1/chat/completions", BEARER),
     ("cerebras", HOME, Completions, "https://api.cerebras.ai/v1/completions", BEARER),
     ("cohere", HOME, ChatCompletions, "https://api.cohere.ai/compatibility/v1/chat/completions", BEARER),
+    ("cohere", HOME, CohereChat, "https://api.cohere.ai/v2/chat", BEARER),
+    ("cohere", HOME, CohereEmbed, "https://api.cohere.ai/v2/embed", BEARER),
     ("cohere", HOME, Embeddings, "https://api.cohere.ai/compatibility/v1/embeddings", BEARER),
     ("perplexity", HOME, ChatCompletions, "https://api.perplexity.ai/chat/completions", BEARER),
     ("perplexity", HOME, Responses, "https://api.perplexity.ai/v1/responses", BEARER),

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use crate::apis::bedrock_converse::frames;
 use crate::apis::SupportedUpstreamAPIs as Api;
 use crate::representation::{PartKind, ProviderResponse, StopKind};
-use crate::sse::{Frame, Framer};
-use crate::translate::{Collector, Grammar, Order};
+use crate::translate::understanding::Understanding;
+use crate::translate::{Collector, Order};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,39 +143,10 @@ fn near(stop: Option<StopKind>) -> Option<StopKind> {
 
 /// What a stream adds up to, and whether it says that it is all.
 pub(super) fn of_stream(api: Api, bytes: &[u8]) -> (Meaning, bool) {
-    let mut reader = api.reader().unwrap();
-    let mut grammar = Grammar::new(Order::Interleaved);
+    let mut stream = Understanding::new(api, Order::Interleaved, 64 << 20).unwrap();
     let mut collector = Collector::new();
-    if api == Api::BedrockConverse {
-        let mut decoder = frames::Decoder::new(64 << 20);
-        decoder.push(bytes, &mut |frame| {
-            let data = String::from_utf8_lossy(frame.payload);
-            reader.event(Some(frame.event_type), &data, &mut |event| {
-                grammar.event(event, &mut |event| collector.event(event));
-            });
-        });
-    }
-    let mut framer = Framer::new(64 << 20);
-    let mut events = Vec::new();
-    let mut note = |frame: Frame<'_>| {
-        if let Frame::Event(event) = frame {
-            if let Some(data) = event.data {
-                let name = String::from_utf8_lossy(event.name).into_owned();
-                events.push((name, String::from_utf8_lossy(&data).into_owned()));
-            }
-        }
-    };
-    if api != Api::BedrockConverse {
-        framer.push(bytes, &mut note);
-        framer.finish(&mut note);
-    }
-    for (name, data) in &events {
-        let name = (!name.is_empty()).then_some(name.as_str());
-        reader.event(name, data, &mut |event| {
-            grammar.event(event, &mut |event| collector.event(event));
-        });
-    }
-    reader.finish(&mut |event| grammar.event(event, &mut |event| collector.event(event)));
+    stream.push(bytes, &mut |event| collector.event(event));
+    stream.finish(&mut |event| collector.event(event));
     let complete = collector.is_complete() || collector.error().is_some();
     (Meaning::of(&collector.into_answer()), complete)
 }

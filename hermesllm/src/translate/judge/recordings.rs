@@ -78,11 +78,11 @@ fn recording(file: &Path) -> Option<Recording> {
     let succeeded = (200..300).contains(&status);
     let (kind, body) = match value["response_format"].as_str() {
         Some("json") if succeeded => (
-            // A streamed answer of Gemini's may be one JSON array.
-            if value["response_body"].is_object() && value["response_body"].get("error").is_none() {
-                Kind::Answer
-            } else {
-                Kind::Other
+            match &value["response_body"] {
+                // A stream of Gemini's may be one JSON array.
+                Value::Array(_) => Kind::Stream,
+                Value::Object(body) if !body.contains_key("error") => Kind::Answer,
+                _ => Kind::Other,
             },
             serde_json::to_vec(&value["response_body"]).unwrap(),
         ),
