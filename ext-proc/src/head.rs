@@ -6,6 +6,7 @@
 use std::fmt;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::HttpHeaders;
+use hermesllm::dialect::Dialect;
 use meseta_proto::headers::INTERNAL_PREFIX;
 
 /// Headers that carry a client's credentials or say where the client is. None of them concerns a
@@ -66,8 +67,8 @@ pub(crate) struct RequestHead {
     /// The client's token: `authorization` without its scheme, else `x-api-key`, else the header of
     /// another provider's clients.
     pub(crate) credential: Option<Credential>,
-    /// Whether the client sent a header that only Anthropic's clients send.
-    pub(crate) anthropic_client: bool,
+    /// The dialect whose clients send one of the headers that are there; OpenAI's send none.
+    pub(crate) dialect: Option<Dialect>,
     /// The private headers that are there: they go no further.
     pub(crate) private: Vec<&'static str>,
     /// No body follows.
@@ -105,11 +106,16 @@ impl RequestHead {
                 "tracestate" => head.tracestate = Some(value),
                 "authorization" => head.credential = bearer(&value),
                 "x-api-key" => {
-                    head.anthropic_client = true;
+                    head.dialect = Some(Dialect::Anthropic);
                     api_key = token(&value);
                 }
-                "api-key" | "x-goog-api-key" => others = token(&value),
-                "anthropic-version" => head.anthropic_client = true,
+                "api-key" => others = token(&value),
+                "x-goog-api-key" => {
+                    head.dialect = Some(Dialect::Gemini);
+                    others = token(&value);
+                }
+                "anthropic-version" => head.dialect = Some(Dialect::Anthropic),
+                "x-goog-api-client" => head.dialect = Some(Dialect::Gemini),
                 _ => {}
             }
         }
@@ -226,7 +232,7 @@ mod tests {
             head.credential.as_ref().map(Credential::expose),
             Some("key-one")
         );
-        assert!(head.anthropic_client);
+        assert_eq!(head.dialect, Some(Dialect::Anthropic));
         let printed = format!("{head:?}");
         assert!(!printed.contains("key-one") && !printed.contains("key-two"));
     }

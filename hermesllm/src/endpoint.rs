@@ -178,23 +178,18 @@ pub enum RouteError {
 
 /// Finds the endpoint of a request.
 ///
-/// `anthropic_client`: the client sent `anthropic-version` or `x-api-key`, which decides the
-/// dialect where the path does not.
+/// `fallback`: the dialect that the client's headers suggest, which counts where the path does not
+/// decide.
 ///
 /// # Errors
 /// [`RouteError`] when the path or the method is not served.
 pub fn route<'a>(
     method: &str,
     path_and_query: &'a str,
-    anthropic_client: bool,
+    fallback: Dialect,
 ) -> Result<Route<'a>, RouteError> {
     let (path, query) = split(path_and_query);
     let of_path = Dialect::of_path(path);
-    let fallback = if anthropic_client {
-        Dialect::Anthropic
-    } else {
-        Dialect::OpenAi
-    };
     let Some((endpoint, model_id)) = locate(path) else {
         return Err(RouteError::NotFound {
             dialect: of_path.unwrap_or(fallback),
@@ -322,21 +317,21 @@ mod tests {
 
     #[test]
     fn a_path_decides_the_endpoint_and_the_query_is_kept() {
-        let found = route("POST", "/v1/messages?beta=true", false).unwrap();
+        let found = route("POST", "/v1/messages?beta=true", Dialect::OpenAi).unwrap();
         assert_eq!(found.endpoint, Endpoint::Messages);
         assert_eq!(found.dialect, Dialect::Anthropic);
         assert_eq!(found.query, Some("beta=true"));
-        let found = route("POST", "/v1/chat/completions/", false).unwrap();
+        let found = route("POST", "/v1/chat/completions/", Dialect::OpenAi).unwrap();
         assert_eq!(found.endpoint, Endpoint::ChatCompletions);
     }
 
     #[test]
     fn model_lists_speak_the_clients_dialect_and_answer_head() {
-        let found = route("HEAD", "/v1/models", true).unwrap();
+        let found = route("HEAD", "/v1/models", Dialect::Anthropic).unwrap();
         assert_eq!(found.dialect, Dialect::Anthropic);
-        let found = route("GET", "/v1/models/openai%2Fgpt-4o", false).unwrap();
+        let found = route("GET", "/v1/models/openai%2Fgpt-4o", Dialect::OpenAi).unwrap();
         assert_eq!(found.model_id.as_deref(), Some("openai/gpt-4o"));
-        let found = route("GET", "/v1/models/openai/gpt-4o", false).unwrap();
+        let found = route("GET", "/v1/models/openai/gpt-4o", Dialect::OpenAi).unwrap();
         assert_eq!(found.model_id.as_deref(), Some("openai/gpt-4o"));
         assert_eq!(found.dialect, Dialect::OpenAi);
     }
@@ -365,15 +360,15 @@ mod tests {
                 "openai/gpt-4o",
             ),
         ] {
-            let found = route("POST", path, false).unwrap();
+            let found = route("POST", path, Dialect::OpenAi).unwrap();
             assert_eq!(found.endpoint, endpoint, "{path}");
             assert_eq!(found.model_id.as_deref(), Some(model), "{path}");
             assert_eq!(found.dialect, endpoint.dialect());
         }
-        let found = route("GET", "/v1beta/models/llama3.2:1b", false).unwrap();
+        let found = route("GET", "/v1beta/models/llama3.2:1b", Dialect::OpenAi).unwrap();
         assert_eq!(found.endpoint, Endpoint::Model);
         assert_eq!(found.dialect, Dialect::Gemini);
-        let error = route("POST", "/v1beta/models/m:countTokens", false).unwrap_err();
+        let error = route("POST", "/v1beta/models/m:countTokens", Dialect::OpenAi).unwrap_err();
         let dialect = Dialect::Gemini;
         let allow = "GET, HEAD, OPTIONS";
         assert_eq!(error, RouteError::MethodNotAllowed { dialect, allow });
@@ -390,7 +385,7 @@ mod tests {
     #[test]
     fn a_wrong_method_names_the_right_ones() {
         assert_eq!(
-            route("HEAD", "/v1/messages", false),
+            route("HEAD", "/v1/messages", Dialect::OpenAi),
             Err(RouteError::MethodNotAllowed {
                 dialect: Dialect::Anthropic,
                 allow: "POST, OPTIONS"
@@ -401,18 +396,22 @@ mod tests {
 
     #[test]
     fn an_unknown_path_is_not_found_in_the_likeliest_dialect() {
-        for (path, anthropic, dialect) in [
-            ("/v2/chat", false, Dialect::OpenAi),
-            ("/v1/messages/batches", false, Dialect::Anthropic),
-            ("/", true, Dialect::Anthropic),
-            ("/v1/models//", false, Dialect::OpenAi),
-            ("/v1beta/files", false, Dialect::Gemini),
-            ("/v1betamax", false, Dialect::OpenAi),
-            ("/v1beta/models/:generateContent", false, Dialect::Gemini),
-            ("/model/m/invoke", false, Dialect::Bedrock),
-            ("", false, Dialect::OpenAi),
+        for (path, fallback, dialect) in [
+            ("/v2/chat", Dialect::OpenAi, Dialect::OpenAi),
+            ("/v1/messages/batches", Dialect::OpenAi, Dialect::Anthropic),
+            ("/", Dialect::Anthropic, Dialect::Anthropic),
+            ("/v1/models//", Dialect::OpenAi, Dialect::OpenAi),
+            ("/v1beta/files", Dialect::OpenAi, Dialect::Gemini),
+            ("/v1betamax", Dialect::OpenAi, Dialect::OpenAi),
+            (
+                "/v1beta/models/:generateContent",
+                Dialect::OpenAi,
+                Dialect::Gemini,
+            ),
+            ("/model/m/invoke", Dialect::OpenAi, Dialect::Bedrock),
+            ("", Dialect::OpenAi, Dialect::OpenAi),
         ] {
-            let found = route("DELETE", path, anthropic);
+            let found = route("DELETE", path, fallback);
             assert_eq!(found, Err(RouteError::NotFound { dialect }), "{path}");
         }
         assert_eq!(allowed_methods("/nothing"), None);

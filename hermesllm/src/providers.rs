@@ -303,7 +303,7 @@ fn expected_path(endpoint: Endpoint) -> Option<&'static str> {
         Endpoint::Messages => Some("/messages"),
         Endpoint::CountTokens => Some("/messages/count_tokens"),
         Endpoint::GenerateContent => Some("/models/{model}:generateContent"),
-        Endpoint::StreamGenerateContent => Some("/models/{model}:streamGenerateContent?alt=sse"),
+        Endpoint::StreamGenerateContent => Some("/models/{model}:streamGenerateContent"),
         Endpoint::Converse => Some("/model/{model}/converse"),
         Endpoint::ConverseStream => Some("/model/{model}/converse-stream"),
         Endpoint::CohereChat => Some("/v2/chat"),

@@ -17,6 +17,7 @@ mod grammar;
 mod judge;
 mod observed;
 mod observer;
+mod signatures;
 mod stream;
 mod understanding;
 

@@ -36,6 +36,8 @@ def configuration(provider, **more):
             {"model": "openai/the-default", "access_key": "$OPENAI_TEST_KEY", "base_url": f"{base}/v1", "default": True},
             {"model": "anthropic/*", "access_key": "$ANTHROPIC_TEST_KEY", "base_url": base},
             {"model": "amazon_bedrock/*", "access_key": "$OPENAI_TEST_KEY", "base_url": base},
+            {"model": "gemini/*", "access_key": "$OPENAI_TEST_KEY", "base_url": base},
+            {"model": "cohere/*", "access_key": "$OPENAI_TEST_KEY", "base_url": base},
             {"model": "through/*", "base_url": f"{base}/v1", "provider_interface": "openai", "passthrough_auth": True},
             {"model": "keyless/*", "base_url": f"{base}/v1", "provider_interface": "openai"},
             {"model": "dead/*", "base_url": "http://127.0.0.1:1/v1", "provider_interface": "openai"},

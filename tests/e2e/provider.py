@@ -146,9 +146,9 @@ class Provider:
 
     async def _answer(self, exchange):
         try:
-            # Some APIs have the model in the path.
-            in_path = re.search(r"/models?/([^/:]+)", exchange.request.path)
-            model = json.loads(exchange.request.body).get("model") or (in_path and unquote(in_path[1]))
+            # Some APIs have the model in the path, whatever the body says.
+            in_path = re.search(r"/models?/([^/:]+)[:/]", exchange.request.path)
+            model = unquote(in_path[1]) if in_path else json.loads(exchange.request.body).get("model")
         except (ValueError, AttributeError):
             model = None
         behaviour = self.behaviours.get(model)

@@ -111,14 +111,8 @@ pub(super) fn config() -> Yaml {
         mappers.extend(replies.map(|reply| mapper(Some(&filter), dialect, reply)));
     }
     for (filter, dialect) in [
-        (
-            Some(path(
-                "/v1(beta|alpha)(/.*)?|/v1/models/.*:(g|streamG)enerateContent([?].*)?",
-                false,
-            )),
-            Dialect::Gemini,
-        ),
-        (Some(path("/model(/.*)?", false)), Dialect::Bedrock),
+        (Some(looks_like_gemini()), Dialect::Gemini),
+        (Some(path("/model([/?].*)?", false)), Dialect::Bedrock),
         (Some(looks_like_anthropic()), Dialect::Anthropic),
         // All others; the last, because it matches any.
         (None, Dialect::OpenAi),
@@ -214,11 +208,6 @@ fn decided(dialect: Dialect) -> Yaml {
 /// The request is one of an Anthropic client: by its path, or by a header on a path that is not
 /// OpenAI's alone.
 fn looks_like_anthropic() -> Yaml {
-    let present = |name: &str| {
-        let header = map([f("name", name), f("present_match", true)]);
-        map([f("header_filter", map([f("header", header)]))])
-    };
-    let any = |filters: Vec<Yaml>| map([f("or_filter", map([f("filters", list(filters))]))]);
     let by_header = any(vec![present("anthropic-version"), present("x-api-key")]);
     let not_openai = path(
         "/v1/(chat/completions|completions|responses|embeddings)([/?].*)?",
@@ -226,11 +215,34 @@ fn looks_like_anthropic() -> Yaml {
     );
     any(vec![
         path("/v1/messages([/?].*)?", false),
-        map([f(
-            "and_filter",
-            map([f("filters", list([by_header, not_openai]))]),
-        )]),
+        both(by_header, not_openai),
     ])
+}
+
+/// The request is one of a Gemini client: by its path, or by a header on a path that others have
+/// too.
+fn looks_like_gemini() -> Yaml {
+    let by_header = any(vec![
+        present("x-goog-api-client"),
+        present("x-goog-api-key"),
+    ]);
+    any(vec![
+        path(
+            "/v1(beta|alpha)([/?].*)?|/v1/models/.*:(g|streamG)enerateContent([?].*)?",
+            false,
+        ),
+        both(by_header, path("/v1/models([/?].*)?", false)),
+    ])
+}
+
+/// The request has this header.
+fn present(name: &str) -> Yaml {
+    let header = map([f("name", name), f("present_match", true)]);
+    map([f("header_filter", map([f("header", header)]))])
+}
+
+fn any(filters: Vec<Yaml>) -> Yaml {
+    map([f("or_filter", map([f("filters", list(filters))]))])
 }
 
 /// The request's path matches as a whole, or, inverted, does not.

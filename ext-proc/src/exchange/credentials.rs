@@ -31,8 +31,9 @@ pub(crate) fn query_without_keys(query: &str) -> String {
 /// The key in the query string of a path, where clients of Gemini's may have it.
 fn key_in_query(path_and_query: &str) -> Option<Cow<'_, str>> {
     let (_, query) = path_and_query.split_once('?')?;
-    let keys = query.split('&').filter_map(|own| own.strip_prefix("key="));
-    let key = keys.last().filter(|key| !key.is_empty())?;
+    let mut parameters = query.split('&');
+    let key = parameters.find_map(|own| own.strip_prefix("key="))?;
+    let key = Some(key).filter(|key| !key.is_empty())?;
     Some(percent_decoded(key))
 }
 

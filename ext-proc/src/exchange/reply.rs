@@ -29,11 +29,7 @@ impl Client {
     pub(crate) fn of_unknown(head: &RequestHead) -> Self {
         Self {
             endpoint: Endpoint::Models,
-            dialect: if head.anthropic_client {
-                Dialect::Anthropic
-            } else {
-                Dialect::OpenAi
-            },
+            dialect: head.dialect.unwrap_or(Dialect::OpenAi),
             origin: None,
             request_id: head.request_id.clone(),
         }

@@ -104,7 +104,7 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
         preflight(context, &head, &fallback, verdict);
         return None;
     }
-    let route = match endpoint::route(&head.method, &head.path, head.anthropic_client) {
+    let route = match endpoint::route(&head.method, &head.path, fallback.dialect) {
         Ok(route) => route,
         Err(error) => {
             reply::no_route(context, &error, fallback);
@@ -339,7 +339,7 @@ const OF_ONE_API: [&str; 10] = [
 fn asks_for_events(path_and_query: &str) -> bool {
     let query = path_and_query.split_once('?').map(|(_, query)| query);
     let mut parameters = query.unwrap_or_default().split('&');
-    parameters.any(|parameter| parameter == "alt=sse")
+    parameters.any(|parameter| matches!(parameter, "alt=sse" | "$alt=sse"))
 }
 
 /// The path at the provider of the API that it is asked in, with the client's query string less its
@@ -357,13 +357,11 @@ fn upstream_path(
         .split_once('?')
         .filter(|_| way == client.endpoint)
         .map(|(_, query)| credentials::query_without_keys(query));
-    // What the API takes for granted is said aloud: what the catalogue has is for translations.
-    let is_array = way == Endpoint::StreamGenerateContent
-        && way == client.endpoint
-        && !asks_for_events(&head.path);
-    let query = match query.filter(|query| !query.is_empty()) {
-        Some(query) if is_array && !query.contains("alt=") => Some(format!("{query}&alt=json")),
-        None if is_array => Some("alt=json".to_owned()),
+    let query = match query {
+        // A stream that is translated is read event by event.
+        None if way == Endpoint::StreamGenerateContent && way != client.endpoint => {
+            Some("alt=sse".to_owned())
+        }
         query => query,
     };
     let mut path = provider

@@ -62,7 +62,7 @@
 //! answer, identifiers of thoughts, names of tools in results, `store: false`, `n: 1`, parallel calls
 //! that are allowed, asking for usage or for encrypted thoughts (both come always).
 
-mod base64;
+mod blob;
 mod blocks;
 mod content;
 mod errors;

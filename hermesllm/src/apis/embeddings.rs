@@ -26,8 +26,8 @@
 //! What is read and written again in the same API is as it was, without members that are `null`; an
 //! OpenAI answer without `object` gets one.
 
-mod base64;
 mod cohere;
+mod floats;
 mod openai;
 pub mod request;
 pub mod response;

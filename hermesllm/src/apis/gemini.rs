@@ -74,7 +74,6 @@
 //! schemas, `store: false`, `n: 1`, parallel calls that are allowed, asking for usage or for encrypted
 //! thoughts (both come always).
 
-mod base64;
 mod config;
 mod content;
 mod errors;

@@ -6,7 +6,7 @@ use crate::apis::embeddings::{self, Encoding};
 use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::representation::Losses;
 
-use super::Observed;
+use super::{signatures, Observed};
 
 /// What a translation gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +93,7 @@ pub fn request(
     if options.ask_usage && request.stream {
         request.include_usage = Some(true);
     }
+    signatures::in_request(&mut request, from, to, &mut losses);
     let mut value = to.write_request(request, &mut losses).ok_or(no_way)?;
     if options.max_completion_tokens && to == Api::OpenAiChat {
         if let Some(body) = value.as_object_mut() {
@@ -152,6 +153,7 @@ pub fn response(
     }
     answer.created.get_or_insert(options.created);
     let observed = Observed::of_answer(&answer);
+    signatures::in_answer(&mut answer, from, to);
     let value = to.write_response(answer, &mut losses).ok_or(no_way)?;
     Ok(Translated {
         body: bytes(&value),

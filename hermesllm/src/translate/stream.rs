@@ -4,6 +4,7 @@ use crate::apis::{SupportedUpstreamAPIs as Api, WriteEvents, WriteOptions};
 use crate::error::{ApiError, ErrorCode};
 use crate::representation::Losses;
 
+use super::signatures::Marking;
 use super::understanding::Understanding;
 use super::{Observed, Order};
 
@@ -39,7 +40,8 @@ impl StreamTranslator {
     pub fn new(from: Api, to: Api, options: WriteOptions, max_event_bytes: usize) -> Option<Self> {
         let keeps_alive = to != Api::BedrockConverse && !(to == Api::Gemini && options.json_array);
         Some(Self {
-            understanding: Understanding::new(from, to.order(), max_event_bytes)?,
+            understanding: Understanding::new(from, to.order(), max_event_bytes)?
+                .marking(Marking::between(from, to)),
             writer: to.writer(options)?,
             losses: Losses::new(),
             keeps_alive,

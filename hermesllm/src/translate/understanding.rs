@@ -5,6 +5,7 @@ use crate::error::ApiError;
 use crate::representation::ProviderStreamResponse as Event;
 
 use super::framing::{Framing, Piece};
+use super::signatures::Marking;
 use super::{Grammar, Observed, Order};
 
 /// From bytes to events that follow the grammar, noting what they tell.
@@ -12,6 +13,7 @@ use super::{Grammar, Observed, Order};
 pub(super) struct Understanding {
     pub(super) framing: Framing,
     reader: Box<dyn ReadEvents>,
+    marking: Option<Marking>,
     grammar: Grammar,
     pub(super) observed: Observed,
 }
@@ -22,9 +24,15 @@ impl Understanding {
         Some(Self {
             framing: Framing::of(api, max_event_bytes),
             reader: api.reader()?,
+            marking: None,
             grammar: Grammar::new(order),
             observed: Observed::default(),
         })
+    }
+
+    /// Marks signatures for a client's API.
+    pub(super) fn marking(self, marking: Option<Marking>) -> Self {
+        Self { marking, ..self }
     }
 
     /// Takes the next bytes.
@@ -32,11 +40,14 @@ impl Understanding {
         let Self {
             framing,
             reader,
+            marking,
             grammar,
             observed,
         } = self;
         framing.push(bytes, &mut |piece| {
-            take(piece, &mut **reader, grammar, observed, sink);
+            take(piece, &mut **reader, observed, &mut |event, observed| {
+                pass(event, marking, grammar, observed, sink);
+            });
         });
     }
 
@@ -45,14 +56,17 @@ impl Understanding {
         let Self {
             framing,
             reader,
+            marking,
             grammar,
             observed,
         } = self;
         let whole = framing.finish(&mut |piece| {
-            take(piece, &mut **reader, grammar, observed, sink);
+            take(piece, &mut **reader, observed, &mut |event, observed| {
+                pass(event, marking, grammar, observed, sink);
+            });
         });
         if whole {
-            reader.finish(&mut |event| pass(event, grammar, observed, sink));
+            reader.finish(&mut |event| pass(event, marking, grammar, observed, sink));
         }
         grammar.has_ended()
     }
@@ -64,30 +78,45 @@ impl Understanding {
             status: Some(error.code.status()),
             message: error.message.as_str().into(),
         };
-        pass(event, &mut self.grammar, &mut self.observed, sink);
+        pass(
+            event,
+            &mut self.marking,
+            &mut self.grammar,
+            &mut self.observed,
+            sink,
+        );
     }
 }
 
-fn pass(event: Event<'_>, grammar: &mut Grammar, observed: &mut Observed, sink: &mut Sink<'_>) {
-    grammar.event(event, &mut |event| {
-        observed.note(&event);
-        sink(event);
-    });
+fn pass(
+    event: Event<'_>,
+    marking: &mut Option<Marking>,
+    grammar: &mut Grammar,
+    observed: &mut Observed,
+    sink: &mut Sink<'_>,
+) {
+    let mut to_grammar = |event: Event<'_>| {
+        grammar.event(event, &mut |event| {
+            observed.note(&event);
+            sink(event);
+        });
+    };
+    match marking {
+        Some(marking) => marking.event(event, &mut to_grammar),
+        None => to_grammar(event),
+    }
 }
 
 fn take(
     piece: Piece<'_>,
     reader: &mut dyn ReadEvents,
-    grammar: &mut Grammar,
     observed: &mut Observed,
-    sink: &mut Sink<'_>,
+    pass: &mut dyn FnMut(Event<'_>, &mut Observed),
 ) {
     match piece {
         Piece::Event(name, data) => {
             observed.events += 1;
-            reader.event(name, data, &mut |event| {
-                pass(event, grammar, observed, sink);
-            });
+            reader.event(name, data, &mut |event| pass(event, observed));
         }
         Piece::Comment => observed.comments += 1,
         // What is too large to be read cannot be translated; a piece that is missing must not go
@@ -98,7 +127,7 @@ fn take(
                 status: Some(502),
                 message: "the provider's stream holds an event that is too large".into(),
             };
-            pass(error, grammar, observed, sink);
+            pass(error, observed);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Map, Value};
 
-use super::base64::sealed;
+use super::blob::sealed;
 use super::content::GUARDED;
 use super::ids::{Calls, Documents};
 use super::media::{self, Medium};

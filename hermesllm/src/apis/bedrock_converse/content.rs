@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::base64::revealed;
+use super::blob::revealed;
 use super::media::{self, Medium};
 use crate::apis::object::{wrong, Object};
 use crate::apis::ReadError;

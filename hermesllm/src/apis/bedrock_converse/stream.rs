@@ -16,7 +16,7 @@ use serde_json::{json, Map, Value};
 
 pub use writer::Writer;
 
-use super::base64::revealed;
+use super::blob::revealed;
 use super::media::Medium;
 use super::{content, errors, frames, response, usage};
 use crate::apis::object::Object;

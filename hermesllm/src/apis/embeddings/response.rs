@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{base64, cohere, openai, EmbeddingResponse, Encoding, Vector};
+use super::{cohere, floats, openai, EmbeddingResponse, Encoding, Vector};
 use crate::apis::object::wrong;
 use crate::apis::{
     cohere_chat, openai_completions, ProviderError, ReadError, SupportedUpstreamAPIs as Api,
@@ -78,9 +78,9 @@ fn encode(answer: &mut EmbeddingResponse, encoding: Encoding, losses: &mut Losse
     for (index, own) in answer.vectors.iter_mut().enumerate() {
         let other = match (&own.vector, encoding) {
             (Vector::Floats(numbers), Encoding::Base64) => {
-                base64::encode(numbers).map(Vector::Base64)
+                floats::encode(numbers).map(Vector::Base64)
             }
-            (Vector::Base64(text), Encoding::Float) => base64::decode(text).map(Vector::Floats),
+            (Vector::Base64(text), Encoding::Float) => floats::decode(text).map(Vector::Floats),
             (Vector::Other(_), _) => None,
             _ => continue,
         };

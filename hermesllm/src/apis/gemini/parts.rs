@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Map, Value};
 
-use super::base64::encoded;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::Engine as _;
+
 use super::content::type_of_address;
 use super::members::restore;
 use crate::representation::{
@@ -179,7 +181,7 @@ impl<'l> Parts<'l> {
     fn document(&mut self, source: Blob, title: Option<String>, at: &Pointer) -> Option<Value> {
         let mut written = match source {
             Blob::Text(text) => {
-                json!({"inlineData": {"mimeType": "text/plain", "data": encoded(text.as_bytes())}})
+                json!({"inlineData": {"mimeType": "text/plain", "data": BASE64.encode(text.as_bytes())}})
             }
             Blob::Parts(parts) => {
                 let reason = "a document of pieces is written as its text";

@@ -35,7 +35,7 @@ const ROWS: &[Row] = &[
     ("anthropic", HOME, CountTokens, "https://api.anthropic.com/v1/messages/count_tokens", KEY),
     ("gemini", HOME, ChatCompletions, "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions", BEARER),
     ("gemini", HOME, GenerateContent, "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent", GOOGLE),
-    ("gemini", HOME, StreamGenerateContent, "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse", GOOGLE),
+    ("gemini", HOME, StreamGenerateContent, "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent", GOOGLE),
     ("gemini", HOME, Embeddings, "https://generativelanguage.googleapis.com/v1beta/openai/embeddings", BEARER),
     ("groq", HOME, ChatCompletions, "https://api.groq.com/openai/v1/chat/completions", BEARER),
     ("groq", HOME, Responses, "https://api.groq.com/openai/v1/responses", BEARER),

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 
-use super::super::base64::sealed;
+use super::super::blob::sealed;
 use super::super::blocks::{write_citation, NEAR_CITATION};
 use super::super::frames::{write_event, write_exception};
 use super::super::ids::tool_id;

@@ -227,7 +227,8 @@ impl Candidate {
             by_provider: false,
         };
         let arguments = Delta::Arguments(call.arguments.into());
-        let deltas = [Some(arguments), signature.map(Delta::Signature)];
+        // The signature first: in some APIs it has its place before the call.
+        let deltas = [signature.map(Delta::Signature), Some(arguments)];
         self.whole(choice, kind, deltas.into_iter().flatten(), sink);
     }
 

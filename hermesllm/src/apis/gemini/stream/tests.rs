@@ -112,8 +112,8 @@ fn calls_media_and_unknown_parts_are_blocks_of_their_own() {
     let expected = [
         "start ",
         "+0 call f",
-        "0:{\"a\":1}",
         "0 signed s",
+        "0:{\"a\":1}",
         "-0",
         "+1 call g",
         "1:{}",

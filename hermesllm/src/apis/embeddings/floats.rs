@@ -1,8 +1,16 @@
 //! Base64 of 32-bit floats, the least significant byte first.
 
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::Engine as _;
 use serde_json::Number;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// Some providers leave the padding out.
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Numbers as base64; `None` where one of them is no 32-bit float.
 pub(super) fn encode(numbers: &[Number]) -> Option<String> {
@@ -11,7 +19,7 @@ pub(super) fn encode(numbers: &[Number]) -> Option<String> {
         let float = narrow(number.as_f64()?)?;
         bytes.extend(float.to_le_bytes());
     }
-    Some(sealed(&bytes))
+    Some(ENGINE.encode(bytes))
 }
 
 /// The nearest 32-bit float; none beyond the greatest.
@@ -24,7 +32,7 @@ fn narrow(number: f64) -> Option<f32> {
 /// The numbers in base64, each with the fewest digits that give it back; `None` where it is none of
 /// 32-bit floats.
 pub(super) fn decode(text: &str) -> Option<Vec<Number>> {
-    let bytes = revealed(text)?;
+    let bytes = ENGINE.decode(text).ok()?;
     let chunks = bytes.chunks_exact(4);
     if !chunks.remainder().is_empty() {
         return None;
@@ -35,51 +43,6 @@ pub(super) fn decode(text: &str) -> Option<Vec<Number>> {
         Number::from_f64(float.to_string().parse().ok()?)
     };
     chunks.map(number).collect()
-}
-
-fn sealed(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (digit, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let value = usize::try_from(bits >> shift & 63).unwrap_or_default();
-            let letter = ALPHABET.get(value).copied().unwrap_or(b'A');
-            out.push(if digit <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    out
-}
-
-fn revealed(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for chunk in digits.chunks(4) {
-        let mut bits = 0_u32;
-        for at in 0..4 {
-            bits = bits << 6 | chunk.get(at).map_or(Some(0), |digit| value(*digit))?;
-        }
-        let [_, first, second, third] = bits.to_be_bytes();
-        // A digit alone is less than a byte.
-        let wanted = chunk.len().checked_sub(1).filter(|wanted| *wanted > 0)?;
-        bytes.extend([first, second, third].into_iter().take(wanted));
-    }
-    Some(bytes)
-}
-
-fn value(digit: u8) -> Option<u32> {
-    Some(u32::from(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    }))
 }
 
 #[cfg(test)]
