@@ -300,3 +300,76 @@ async def test_a_responses_client_reaches_a_provider_that_has_chat_alone(make_st
         answer = await client.responses.create(model=f"mistral/{model}", input="hi")
     assert [item.type for item in answer.output] == ["message", "function_call", "function_call"]
     assert seen[0].path == "/v1/chat/completions" and seen[0].json["messages"] == [{"role": "user", "content": "hi"}]
+
+
+COHERE_EMBEDDINGS = {
+    "id": "e1", "embeddings": {"float": [[1.0, -2.5], [0.5, 0.25]]}, "texts": ["a", "b"],
+    "response_type": "embeddings_by_type", "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 6}},
+}
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64", None])
+async def test_an_openai_client_gets_embeddings_of_cohere(stack, provider, chat_client, model, encoding):
+    """Without a word the library asks for base64 and unpacks it."""
+    seen = provider.answers(model, 200, JSON, json.dumps(COHERE_EMBEDDINGS).encode())
+    more = {"encoding_format": encoding} if encoding else {}
+    answer = await chat_client.embeddings.create(
+        model=f"cohere/{model}", input=["a", "b"], dimensions=2, extra_body={"input_type": "query"}, **more)
+    first, second = (item.embedding for item in answer.data)
+    if encoding == "base64":
+        assert base64.b64decode(first) == b"\x00\x00\x80?\x00\x00 \xc0"
+    else:
+        assert (first, second) == ([1.0, -2.5], [0.5, 0.25])
+    assert [item.index for item in answer.data] == [0, 1] and answer.usage.prompt_tokens == 6
+    assert seen[0].path == "/v2/embed" and seen[0].header("authorization").startswith("Bearer sk-openai")
+    body = seen[0].json
+    assert (body["texts"], body["model"], body["output_dimension"], body["input_type"]) == (["a", "b"], model, 2, "search_query")
+    line = await stack.exchange_line(model)
+    assert (line["endpoint"], line["input_tokens"], line["output_tokens"]) == ("embeddings", 6, 0)
+
+
+async def test_embeddings_that_a_provider_cannot_make_are_refused(provider, client, model):
+    seen = provider.answers(model, 422, JSON, b'{"id": "x", "message": "the words of the provider"}')
+    response = await client.post("/v1/embeddings", json={"model": f"cohere/{model}", "input": [1, 2, 3]})
+    assert response.status_code == 400 and response.json()["error"]["param"].startswith("input")
+    assert not seen
+    response = await client.post("/v1/embeddings", json={"model": f"cohere/{model}", "input": "a"})
+    assert (response.status_code, response.json()["error"]["message"]) == (422, "the words of the provider")
+
+
+async def test_cohere_is_asked_in_its_own_api(stack, provider, chat_client, messages_client, model):
+    answer = {
+        "id": "c1", "finish_reason": "TOOL_CALL", "message": {
+            "role": "assistant", "tool_plan": "I look.",
+            "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]},
+        "usage": {"billed_units": {"input_tokens": 5, "output_tokens": 3}, "tokens": {"input_tokens": 9, "output_tokens": 4}}}
+    seen = provider.answers(model, 200, JSON, json.dumps(answer).encode())
+    chat = await chat_client.chat.completions.create(
+        model=f"cohere/{model}", messages=[{"role": "user", "content": "hi"}], max_tokens=7)
+    assert json.loads(chat.choices[0].message.tool_calls[0].function.arguments) == {"a": 1}
+    assert (chat.choices[0].finish_reason, chat.usage.prompt_tokens, chat.usage.completion_tokens) == ("tool_calls", 9, 4)
+    assert seen[0].path == "/v2/chat" and seen[0].json["max_tokens"] == 7 and seen[0].json["model"] == model
+
+    delta = {"message": {"content": {"text": "Hel"}}}
+    events = [
+        {"type": "message-start", "id": "c1", "delta": {"message": {"role": "assistant"}}},
+        {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
+        {"type": "content-delta", "index": 0, "delta": delta}, {"type": "content-delta", "index": 0, "delta": delta},
+        {"type": "content-end", "index": 0},
+        {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": answer["usage"]}}]
+    provider.answers(f"{model}-s", 200, STREAM, named(events), "chunked", step=7)
+    async with messages_client.messages.stream(model=f"cohere/{model}-s", **MESSAGES) as stream:
+        message = await stream.get_final_message()
+    assert message.content[0].text == "HelHel" and message.usage.output_tokens == 4
+    assert (await stack.exchange_line(f"{model}-s"))["ending"] == "complete"
+
+
+async def test_a_completions_client_reaches_a_provider_that_has_messages_alone(provider, chat_client, model):
+    seen = provider.answers(f"{model}-a", 200, JSON, json.dumps(MESSAGE_ANSWER).encode())
+    answer = await chat_client.completions.create(model=f"anthropic/{model}-a", prompt="Once", max_tokens=9)
+    assert (answer.choices[0].text, answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("Hello.", "stop", 7)
+    assert seen[0].json["messages"] == [{"role": "user", "content": "Once"}] and seen[0].json["max_tokens"] == 9
+    block = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hel"}, {"type": "text_delta", "text": "lo"}])
+    provider.answers(f"{model}-b", 200, STREAM, named(message_events(block)), "chunked", step=13)
+    stream = await chat_client.completions.create(model=f"anthropic/{model}-b", prompt="Once", stream=True)
+    assert "".join([chunk.choices[0].text async for chunk in stream if chunk.choices]) == "Hello"

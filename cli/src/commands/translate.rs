@@ -179,7 +179,9 @@ impl Translate {
 }
 
 fn api(text: &str) -> Result<Api, String> {
-    let known = Api::ALL.into_iter().filter(|api| api.has_codec());
+    let known = Api::ALL
+        .into_iter()
+        .filter(|api| translate::is_way(*api, *api));
     let mut names = Vec::new();
     for api in known {
         if api.as_str() == text {
