@@ -79,9 +79,15 @@ def from_recordings(seeds: Seeds, corpus: pathlib.Path) -> None:
             seeds.add("transcoder", bytes([endpoint, JSON, 200, 32]) + answer)
 
 
-# The kinds of input of the target `translate`, and the endpoints of the APIs that have a codec, in their order.
-REQUEST, RESPONSE, STREAM = range(3)
-TRANSLATED = ["chat_completions", "responses", "messages", "converse"]
+# The kinds of input of the target `translate`, and all APIs in the order of its own list, by the endpoint of their
+# recordings.
+REQUEST, RESPONSE, STREAM, ARRAY, OBSERVED = range(5)
+TRANSLATED = [
+    "chat_completions", "responses", "completions", "embeddings", "messages", "generate_content", "converse", "v2_chat",
+    "v2_embed",
+]
+# The kinds of input of the target `event_stream`.
+FRAMES, ITEMS = range(2)
 
 
 def for_translation(seeds: Seeds, corpus: pathlib.Path) -> None:
@@ -93,14 +99,20 @@ def for_translation(seeds: Seeds, corpus: pathlib.Path) -> None:
         other = (api + 1 + len(recording["id"]) % (len(TRANSLATED) - 1)) % len(TRANSLATED)
         if recording.get("request_body") is not None:
             seeds.add("translate", bytes([REQUEST, api, other, 0]) + compact(recording["request_body"]))
+        stream = None
         if "response_stream" in recording:
             stream = shortened_stream(recording["response_stream"].encode())
-            seeds.add("translate", bytes([STREAM, api, other, 32]) + stream)
         elif "response_stream_base64" in recording:
             stream = base64.b64decode(recording["response_stream_base64"])
-            seeds.add("translate", bytes([STREAM, api, other, 32]) + stream)
+            seeds.add("event_stream", bytes([FRAMES, 32, 0, 0]) + stream)
+        elif isinstance(recording.get("response_body"), list):
+            stream = compact(recording["response_body"])
+            seeds.add("event_stream", bytes([ITEMS, 32, 0, 0]) + stream)
         elif "response_body" in recording:
             seeds.add("translate", bytes([RESPONSE, api, other, 0]) + compact(recording["response_body"]))
+        if stream is not None:
+            for kind in (STREAM, ARRAY, OBSERVED):
+                seeds.add("translate", bytes([kind, api, other, 32]) + stream)
 
 
 def from_configurations(seeds: Seeds, folder: pathlib.Path) -> None:
