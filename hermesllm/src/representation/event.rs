@@ -16,6 +16,11 @@ use serde_json::Value;
 
 use super::{Citation, StopReason, TokenUsage};
 
+/// With this begin the names of [`Other`](ProviderStreamResponse::Other) events that mean nothing to any
+/// API but their own (how long an answer took, details of counts that are told already): to leave them
+/// out is no loss.
+const BOOKKEEPING: &str = "bookkeeping:";
+
 /// One piece of a streamed answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProviderStreamResponse<'a> {
@@ -153,6 +158,13 @@ pub enum Delta<'a> {
     Data(Cow<'a, str>),
     /// What is said in sound.
     Transcript(Cow<'a, str>),
+}
+
+impl ProviderStreamResponse<'_> {
+    /// Whether it means nothing to any API but its own.
+    pub fn is_bookkeeping(&self) -> bool {
+        matches!(self, Self::Other { kind, .. } if kind.starts_with(BOOKKEEPING))
+    }
 }
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {

@@ -29,6 +29,8 @@ pub struct StreamTranslator {
     understanding: Understanding,
     writer: Box<dyn WriteEvents>,
     losses: Losses,
+    /// From an API to itself.
+    same: bool,
     /// The client's framing has comments.
     keeps_alive: bool,
 }
@@ -44,6 +46,7 @@ impl StreamTranslator {
                 .marking(Marking::between(from, to)),
             writer: to.writer(options)?,
             losses: Losses::new(),
+            same: from == to,
             keeps_alive,
         })
     }
@@ -54,10 +57,15 @@ impl StreamTranslator {
             understanding,
             writer,
             losses,
+            same,
             keeps_alive,
         } = self;
         let (before, comments) = (out.len(), understanding.observed.comments);
-        understanding.push(bytes, &mut |event| writer.event(event, out, losses));
+        understanding.push(bytes, &mut |event| {
+            if *same || !event.is_bookkeeping() {
+                writer.event(event, out, losses);
+            }
+        });
         // A provider that is silent but alive keeps the client's connection alive too.
         if out.len() == before && understanding.observed.comments > comments && *keeps_alive {
             out.extend_from_slice(b": keep-alive\n\n");
@@ -70,9 +78,15 @@ impl StreamTranslator {
             understanding,
             writer,
             losses,
+            same,
             ..
         } = self;
-        if understanding.finish(&mut |event| writer.event(event, out, losses)) {
+        let complete = understanding.finish(&mut |event| {
+            if *same || !event.is_bookkeeping() {
+                writer.event(event, out, losses);
+            }
+        });
+        if complete {
             return StreamEnd::Complete;
         }
         self.fail(&truncated(), out);

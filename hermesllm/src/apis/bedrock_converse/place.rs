@@ -14,11 +14,16 @@ pub(super) fn restore(
     losses: &mut Losses,
 ) {
     for extension in extensions {
-        let Extension { name: _, value, at } = extension;
+        let Extension { name, value, at } = extension;
+        if at.is_empty() {
+            // Bookkeeping: of this API, it goes where its name says; of another, it says nothing.
+            if same {
+                put(root, &format!("/{name}"), value);
+            }
+            continue;
+        }
         let place = at.strip_prefix(base).filter(|_| same);
-        let is_placed = place.is_some_and(|place| put(root, place, value));
-        // Without a place it is bookkeeping of another API's own.
-        if !is_placed && !at.is_empty() {
+        if !place.is_some_and(|place| put(root, place, value)) {
             losses.dropped(at, "Converse does not know this member");
         }
     }

@@ -57,6 +57,14 @@ pub fn read(body: Value) -> Result<ProviderResponse, ReadError> {
         answer.moderation = trace.take("guardrail").map(|own| own.value);
         extensions.extend(trace.rest());
     }
+    // How long it took says nothing to another API.
+    if let Some(metrics) = body.take("metrics") {
+        extensions.push(Extension {
+            name: "metrics".to_owned(),
+            value: metrics.value,
+            at: "".into(),
+        });
+    }
     extensions.extend(body.rest());
     answer.extensions = extensions;
     Ok(answer)

@@ -23,6 +23,9 @@ use crate::apis::object::Object;
 use crate::apis::{ReadEvents, Sink};
 use crate::representation::{BlockKind, Delta, ProviderStreamResponse as Event, StopReason};
 
+/// How long an answer took.
+const METRICS: &str = "bookkeeping:metrics";
+
 /// Understands the events of a stream. An exception's type is the name of its event.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -295,6 +298,12 @@ impl Reader {
             keep("usage", unknown, sink);
         }
         event.take("p");
+        if let Some(metrics) = event.take("metrics") {
+            sink(Event::Other {
+                kind: METRICS.into(),
+                value: json!({"metrics": metrics.value}),
+            });
+        }
         keep("metadata", event.rest(), sink);
         if self.stopped {
             self.finish(sink);

@@ -159,7 +159,14 @@ pub(super) fn restore(
     losses: &mut Losses,
 ) {
     for extension in extensions {
-        let Extension { name: _, value, at } = extension;
+        let Extension { name, value, at } = extension;
+        if at.is_empty() {
+            // Bookkeeping: of this API, it goes where its name says; of another, it says nothing.
+            if same {
+                put_at(root, &format!("/{name}"), value);
+            }
+            continue;
+        }
         let place = at.strip_prefix(base).filter(|_| same);
         if !place.is_some_and(|place| put_at(root, place, value)) {
             losses.dropped(at, "this API does not know the member");

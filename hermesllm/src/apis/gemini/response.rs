@@ -52,6 +52,14 @@ pub fn read(body: Value) -> Result<ProviderResponse, ReadError> {
     }
     if let Some(own) = body.object("usageMetadata")? {
         let (own, tier) = usage::read(own, &mut answer.extensions);
+        for counted in answer
+            .extensions
+            .iter_mut()
+            .filter(|own| usage::is_counted(own))
+        {
+            counted.name = format!("usageMetadata/{}", counted.name);
+            counted.at = "".into();
+        }
         answer.usage = Some(own);
         answer.service_tier = tier;
     }

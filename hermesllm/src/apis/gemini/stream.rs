@@ -31,6 +31,8 @@ use candidate::{Candidate, Stop};
 pub(super) const OF_CANDIDATE: &str = "candidate";
 pub(super) const OF_PART: &str = "part";
 pub(super) const OF_USAGE: &str = "usageMetadata";
+/// Members of the usage that say nothing more than its figures.
+pub(super) const COUNTED: &str = "bookkeeping:usageMetadata";
 pub(super) const OF_CHUNK: &str = "generateContentResponse";
 pub(super) const FEEDBACK: &str = "promptFeedback";
 
@@ -154,6 +156,8 @@ impl Reader {
             own.update(&all);
         }
         sink(Event::Usage(own));
+        let (counted, rest) = rest.into_iter().partition(usage::is_counted);
+        keep(COUNTED, None, counted, sink);
         keep(OF_USAGE, None, rest, sink);
     }
 

@@ -91,6 +91,21 @@ pub(super) fn read(
     (known, tier.map(|tier| tier.value))
 }
 
+/// Whether a member says nothing that the figures do not: how many tokens are text and how many
+/// are sound.
+pub(super) fn is_counted(member: &Extension) -> bool {
+    let is_details = matches!(
+        member.name.as_str(),
+        "promptTokensDetails" | "candidatesTokensDetails"
+    );
+    let is_known = |own: &Value| {
+        let modality = own.get("modality");
+        modality.is_some_and(|own| is_audio(own) || *own == "TEXT" || *own == 1)
+    };
+    let list = member.value.as_array().filter(|_| is_details);
+    list.is_some_and(|list| list.iter().all(is_known))
+}
+
 /// The tokens of sound among the details.
 fn sound(details: Option<&Value>) -> Option<u64> {
     let details = details?.as_array()?.iter();
@@ -245,7 +260,11 @@ pub(super) fn word_of(stop: StopReason, same: bool, losses: &mut Losses) -> Stri
     }
     let word = match kind {
         StopKind::End | StopKind::StopSequence | StopKind::ToolCalls => "STOP",
-        StopKind::MaxTokens | StopKind::ContextWindow => "MAX_TOKENS",
+        StopKind::MaxTokens => "MAX_TOKENS",
+        StopKind::ContextWindow => {
+            losses.approximated("", "a full context looks like the most output tokens");
+            "MAX_TOKENS"
+        }
         StopKind::ContentFilter => "SAFETY",
         StopKind::Malformed => "MALFORMED_FUNCTION_CALL",
         StopKind::Refusal => {

@@ -59,7 +59,7 @@ fn every_member_of_the_service_comes_back() {
             "/output/more",
             "/usage/new",
             "/trace/promptRouter",
-            "/metrics",
+            "",
             "/additionalModelResponseFields",
             "/performanceConfig",
         ]

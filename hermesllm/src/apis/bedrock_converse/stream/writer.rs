@@ -11,6 +11,7 @@ use super::super::frames::{write_event, write_exception};
 use super::super::ids::tool_id;
 use super::super::media::Medium;
 use super::super::{errors, usage};
+use super::METRICS;
 use crate::apis::{WriteEvents, WriteOptions};
 use crate::representation::{
     BlockKind, Delta, Losses, ProviderStreamResponse as Event, StopReason, TokenUsage,
@@ -337,7 +338,7 @@ impl Writer {
         let place = match kind {
             "messageStop" => &mut self.message_stop,
             "usage" => &mut self.beside_usage,
-            "metadata" => &mut self.metadata,
+            "metadata" | METRICS => &mut self.metadata,
             _ => return losses.dropped("", "only its own API has such an event"),
         };
         if let Value::Object(members) = value {

@@ -9,7 +9,7 @@ use serde_json::{json, Map, Value};
 use super::super::grounding::{self, Segment, Sources};
 use super::super::parts::arguments_object;
 use super::super::{logprobs, response, usage};
-use super::{FEEDBACK, OF_CANDIDATE, OF_CHUNK, OF_USAGE};
+use super::{COUNTED, FEEDBACK, OF_CANDIDATE, OF_CHUNK, OF_USAGE};
 use crate::apis::{WriteEvents, WriteOptions};
 use crate::representation::{
     BlockKind, Citation, Delta, Losses, ProviderStreamResponse as Event, StopReason, TokenUsage,
@@ -404,7 +404,7 @@ impl Writer {
                 let own = self.choices.entry(choice).or_default();
                 own.rest.extend(members);
             }
-            OF_USAGE => self.beside_usage.extend(members),
+            OF_USAGE | COUNTED => self.beside_usage.extend(members),
             OF_CHUNK => self.beside.extend(members),
             FEEDBACK => self.feedback = Some(Value::Object(members)),
             _ => losses.dropped("", FOREIGN),
