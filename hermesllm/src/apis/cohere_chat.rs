@@ -37,7 +37,7 @@ mod messages;
 mod tools;
 mod usage;
 
-use crate::representation::StopKind;
+use crate::representation::{Losses, StopKind, StopReason};
 
 /// What an answer's end means.
 fn stop_kind(word: &str) -> StopKind {
@@ -56,6 +56,23 @@ fn stop_kind(word: &str) -> StopKind {
 }
 
 /// The word for an end. For what is withheld there is only the word of the API's first version.
+/// The word for an end that was told in another API; what it does not say is told.
+fn ended(stop: &StopReason, losses: &mut Losses) -> &'static str {
+    let near = match stop.kind {
+        StopKind::Pause => Some("a pause looks like an end"),
+        StopKind::Refusal => Some("the end by a refusal looks like one by a filter"),
+        StopKind::ContextWindow => Some("a full context looks like the most output tokens"),
+        _ => None,
+    };
+    if stop.sequence.is_some() {
+        losses.dropped("", "this API does not tell which stop sequence it was");
+    }
+    if let Some(reason) = near {
+        losses.approximated("", reason);
+    }
+    finish_reason(stop.kind)
+}
+
 fn finish_reason(kind: StopKind) -> &'static str {
     match kind {
         StopKind::End | StopKind::Pause | StopKind::Other => "COMPLETE",

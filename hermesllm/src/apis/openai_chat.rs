@@ -37,7 +37,7 @@ mod reasoning;
 mod tools;
 mod usage;
 
-use crate::representation::StopKind;
+use crate::representation::{Losses, StopKind, StopReason};
 
 /// What an answer's end means. Gateways pass on words of other APIs.
 fn stop_kind(word: &str) -> StopKind {
@@ -54,6 +54,27 @@ fn stop_kind(word: &str) -> StopKind {
 }
 
 /// The word for an end.
+/// The word for an end that was told in another API; what it does not say is told.
+fn ended(stop: &StopReason, at: String, losses: &mut Losses) -> &'static str {
+    let near = match stop.kind {
+        StopKind::Pause => Some("a pause looks like an end"),
+        StopKind::Malformed => Some("a call of a tool that cannot be read looks like an end"),
+        StopKind::Refusal => Some("the end by a refusal looks like one by a filter"),
+        StopKind::ContextWindow => Some("a full context looks like the most output tokens"),
+        _ => None,
+    };
+    if stop.sequence.is_some() {
+        losses.dropped(
+            at.clone(),
+            "this API does not tell which stop sequence it was",
+        );
+    }
+    if let Some(reason) = near {
+        losses.approximated(at, reason);
+    }
+    finish_reason(stop.kind)
+}
+
 fn finish_reason(kind: StopKind) -> &'static str {
     match kind {
         StopKind::End

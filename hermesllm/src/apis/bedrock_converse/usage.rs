@@ -159,11 +159,14 @@ pub(super) fn word_of(stop: StopReason, same: bool, losses: &mut Losses) -> Stri
         raw,
         sequence,
     } = stop;
-    if same || kind != StopKind::Other && stop_of(&raw) == kind {
+    if same {
         return raw;
     }
     if sequence.is_some() {
         losses.dropped("", "Converse does not tell what ended an answer");
+    }
+    if kind != StopKind::Other && stop_of(&raw) == kind {
+        return raw;
     }
     let word = match kind {
         StopKind::End => "end_turn",

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Map, Value};
 
-use super::{finish_reason, logprobs, messages, stop_kind, usage};
+use super::{ended, finish_reason, logprobs, messages, stop_kind, usage};
 use crate::apis::object::{put, put_extensions, Object};
 use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api};
 use crate::representation::{
@@ -160,12 +160,7 @@ fn write_choice(body: &mut Map<String, Value>, choice: Choice, same: bool, losse
     body.insert("message".to_owned(), message.into());
     let word = match stop {
         Some(stop) if same => Some(stop.raw),
-        Some(stop) => {
-            if stop.kind == StopKind::Pause {
-                losses.approximated("", "a pause looks like an end");
-            }
-            Some(finish_reason(stop.kind).to_owned())
-        }
+        Some(stop) => Some(ended(&stop, losses).to_owned()),
         None if same => None,
         // Required by the API.
         None if calls => Some(finish_reason(StopKind::ToolCalls).to_owned()),

@@ -166,8 +166,14 @@ pub(super) fn told(stop: &StopReason, at: &str, losses: &mut Losses) -> &'static
     let reason = match stop.kind {
         StopKind::ToolCalls | StopKind::Malformed => Some("a call of tools looks like an end"),
         StopKind::Pause => Some("a pause looks like an end"),
+        StopKind::Refusal => Some("the end by a refusal looks like one by a filter"),
+        StopKind::ContextWindow => Some("a full context looks like the most output tokens"),
         _ => None,
     };
+    if stop.sequence.is_some() {
+        let reason = "this API does not tell which stop sequence it was";
+        losses.dropped(at.to_owned(), reason);
+    }
     if let Some(reason) = reason {
         losses.approximated(at.to_owned(), reason);
     }

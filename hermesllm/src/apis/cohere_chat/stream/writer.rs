@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 
-use super::super::{citations, finish_reason, logprobs, tools, usage};
+use super::super::{citations, ended, finish_reason, logprobs, tools, usage};
 use crate::apis::{WriteEvents, WriteOptions};
 use crate::representation::{
     BlockKind, Delta, Extension, Losses, ProviderStreamResponse as Event, StopKind, StopReason,
@@ -209,18 +209,13 @@ impl Writer {
     }
 
     fn end(&mut self, out: &mut Vec<u8>, losses: &mut Losses) {
-        let kind = match self.stop.take() {
-            Some(stop) => {
-                if stop.kind == StopKind::Pause {
-                    losses.approximated("", "a pause looks like an end");
-                }
-                stop.kind
-            }
-            None if self.calls > 0 => StopKind::ToolCalls,
-            None => StopKind::End,
+        let word = match self.stop.take() {
+            Some(stop) => ended(&stop, losses),
+            None if self.calls > 0 => finish_reason(StopKind::ToolCalls),
+            None => finish_reason(StopKind::End),
         };
         let mut delta = Map::new();
-        delta.insert("finish_reason".to_owned(), finish_reason(kind).into());
+        delta.insert("finish_reason".to_owned(), word.into());
         if let Some(own) = self.usage.take() {
             let rest = std::mem::take(&mut self.usage_rest).into_iter();
             let rest = rest.map(|(name, value)| Extension {

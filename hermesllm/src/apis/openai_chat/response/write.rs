@@ -2,11 +2,11 @@
 
 use serde_json::{json, Map, Value};
 
-use super::super::{content, extra, finish_reason, messages, usage};
+use super::super::{content, extra, messages, usage};
 use crate::apis::object::put;
 use crate::apis::SupportedUpstreamAPIs as Api;
 use crate::representation::{
-    Blob, Choice, Losses, Part, PartKind, ProviderResponse, StopKind, StopReason, ToolCall,
+    Blob, Choice, Losses, Part, PartKind, ProviderResponse, StopReason, ToolCall,
 };
 
 /// Writes an answer.
@@ -115,22 +115,10 @@ fn write_choice(
 }
 
 fn ended(stop: StopReason, index: usize, same: bool, losses: &mut Losses) -> String {
-    let StopReason {
-        kind,
-        raw,
-        sequence,
-    } = stop;
     if same {
-        return raw;
+        return stop.raw;
     }
-    let at = || format!("/choices/{index}");
-    if kind == StopKind::Pause {
-        losses.approximated(at(), "a pause looks like an end");
-    }
-    if sequence.is_some() {
-        losses.dropped(at(), "this API does not tell which stop sequence it was");
-    }
-    finish_reason(kind).to_owned()
+    super::super::ended(&stop, format!("/choices/{index}"), losses).to_owned()
 }
 
 /// Takes the citations out of the texts; their spans count from the beginning of the whole text.

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use serde_json::{json, Map, Value};
 
 use super::super::messages::forms;
-use super::super::{content, finish_reason, response, usage};
+use super::super::{content, ended, finish_reason, response, usage};
 use crate::apis::{WriteEvents, WriteOptions};
 use crate::representation::{
     BlockKind, Delta, Losses, ProviderStreamResponse as Event, StopKind, StopReason, TokenUsage,
@@ -242,20 +242,9 @@ impl Writer {
     }
 
     fn stop(&mut self, choice: u32, reason: &StopReason, out: &mut Vec<u8>, losses: &mut Losses) {
-        let StopReason {
-            kind,
-            raw: _,
-            sequence,
-        } = reason;
-        if *kind == StopKind::Pause {
-            losses.approximated(format!("/choices/{choice}"), "a pause looks like an end");
-        }
-        if sequence.is_some() {
-            let reason = "this API does not tell which stop sequence it was";
-            losses.dropped(format!("/choices/{choice}"), reason);
-        }
+        let word = ended(reason, format!("/choices/{choice}"), losses);
         self.choice(choice, out).stopped = true;
-        self.frames.stop(out, choice, finish_reason(*kind));
+        self.frames.stop(out, choice, word);
     }
 
     /// What has no reason to end has one all the same: clients wait for it.
