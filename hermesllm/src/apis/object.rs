@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::ReadError;
-use crate::representation::{At, Extension, Pointer, Setting};
+use crate::representation::{At, Extension, Part, Pointer, Setting};
 
 /// An object being read: each member is taken out once; what is left is an [`Extension`].
 ///
@@ -219,6 +219,12 @@ pub(crate) fn wrong(at: impl Into<String>, reason: &'static str) -> ReadError {
         at: at.into(),
         reason,
     }
+}
+
+/// Whether the structured answer of a tool says anything beside its parts: an empty object, which
+/// some APIs require, does not.
+pub(crate) fn says_more(structured: &Value, beside: &[Part]) -> bool {
+    beside.is_empty() || structured.as_object().is_none_or(|own| !own.is_empty())
 }
 
 /// Puts a member that is there.

@@ -72,7 +72,7 @@ impl<'l> Blocks<'l> {
                 self.text(text, Vec::new(), place, &at, out);
             }
             PartKind::Image { source, detail } => {
-                if detail.is_some() {
+                if detail.is_some_and(|detail| detail.0 != "auto") {
                     self.lost(
                         &at,
                         "Converse does not take how closely to look at a picture",

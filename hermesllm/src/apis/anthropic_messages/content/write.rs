@@ -3,7 +3,7 @@
 use serde_json::{json, Map, Value};
 
 use crate::apis::anthropic_messages::put_rest;
-use crate::apis::object::put;
+use crate::apis::object::{put, says_more};
 use crate::representation::{
     Blob, CacheHint, Citation, Losses, Part, PartKind, Pointer, Reasoning, ToolCall, ToolResult,
 };
@@ -77,7 +77,7 @@ impl BlockWriter<'_> {
                 self.text(text, Vec::new(), &at)
             }
             PartKind::Image { source, detail } => {
-                if detail.is_some() {
+                if detail.is_some_and(|detail| detail.0 != "auto") {
                     let reason = "the other API cannot be told how closely to look";
                     self.losses.dropped(at.clone(), reason);
                 }
@@ -300,7 +300,7 @@ impl BlockWriter<'_> {
         block.insert("tool_use_id".to_owned(), Value::String(id));
         let is_bare = is_bare(&parts, &format!("{at}/content"));
         let mut blocks = Vec::new();
-        if let Some(value) = structured {
+        if let Some(value) = structured.filter(|own| says_more(own, &parts)) {
             blocks.push(json!({"type": "text", "text": value.to_string()}));
         }
         blocks.extend(self.parts(parts, false));

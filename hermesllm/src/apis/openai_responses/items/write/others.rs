@@ -3,6 +3,7 @@
 use serde_json::{json, Map, Value};
 
 use super::{Writer, OF_PROVIDER};
+use crate::apis::object::says_more;
 use crate::apis::openai_responses::content::{Side, Target};
 use crate::representation::{Blob, Extension, Part, PartKind, Role, ToolResult};
 
@@ -85,6 +86,7 @@ impl Writer<'_> {
             [] => structured.is_some() || !self.same,
             _ => false,
         };
+        let structured = structured.filter(|own| says_more(own, &parts));
         let mut target = Target {
             same: self.same,
             breakpoints: self.breakpoints,
