@@ -22,9 +22,10 @@ macro_rules! codecs {
             /// Writes a request.
             pub(crate) fn write_request(
                 self,
-                request: Request,
+                mut request: Request,
                 losses: &mut Losses,
             ) -> Option<Value> {
+                super::files::leave_out(&mut request, self, losses);
                 match self {
                     $(Self::$api => Some(super::$codec::request::write(request, losses)),)*
                     _ => None,
