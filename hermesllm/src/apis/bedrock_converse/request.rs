@@ -374,11 +374,17 @@ fn inference(
             config.insert("stopSequences".to_owned(), texts.into());
         }
     }
-    losses.dropped_setting(min_p, "Converse has no min_p");
-    losses.dropped_setting(frequency_penalty, "Converse has no frequency penalty");
-    losses.dropped_setting(presence_penalty, "Converse has no presence penalty");
-    losses.dropped_setting(seed, "Converse has no seed");
-    losses.dropped_setting(logit_bias, "Converse has no logit bias");
+    losses.dropped_setting(min_p, "Converse has no such way to choose tokens");
+    losses.dropped_setting(
+        frequency_penalty,
+        "Converse has no such way to choose tokens",
+    );
+    losses.dropped_setting(
+        presence_penalty,
+        "Converse has no such way to choose tokens",
+    );
+    losses.dropped_setting(seed, "Converse has no such way to choose tokens");
+    losses.dropped_setting(logit_bias, "Converse has no such way to choose tokens");
     (config, top_k)
 }
 

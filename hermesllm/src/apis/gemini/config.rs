@@ -220,8 +220,8 @@ fn write_sampling(
             config.insert(key.to_owned(), number.value.into());
         }
     }
-    losses.dropped_setting(min_p, "this API has no min_p");
-    losses.dropped_setting(logit_bias, "this API has no logit bias");
+    losses.dropped_setting(min_p, "this API has no such way to choose tokens");
+    losses.dropped_setting(logit_bias, "this API has no such way to choose tokens");
 }
 
 fn write_stop(stop: At<Vec<String>>, same: bool, losses: &mut Losses) -> Option<Vec<String>> {

@@ -170,8 +170,8 @@ fn write_sampling(
         }
         body.insert(name.to_owned(), near.unwrap_or(value).into());
     }
-    losses.dropped_setting(min_p, "this API has no such bound");
-    losses.dropped_setting(logit_bias, "this API has no bias by token");
+    losses.dropped_setting(min_p, "this API has no such way to choose tokens");
+    losses.dropped_setting(logit_bias, "this API has no such way to choose tokens");
 }
 
 fn number(bound: f64) -> Option<Number> {

@@ -169,12 +169,18 @@ fn write_sampling(sampling: Sampling, body: &mut Map<String, Value>, losses: &mu
     } = sampling;
     put_setting(body, "temperature", temperature.map(as_value));
     put_setting(body, "top_p", top_p.map(as_value));
-    losses.dropped_setting(top_k, "the most likely tokens cannot be limited");
-    losses.dropped_setting(min_p, "the least likely token cannot be limited");
-    losses.dropped_setting(frequency_penalty, "there is no such penalty");
-    losses.dropped_setting(presence_penalty, "there is no such penalty");
-    losses.dropped_setting(seed, "there is no seed");
-    losses.dropped_setting(logit_bias, "tokens cannot be biased");
+    losses.dropped_setting(top_k, "this API has no such way to choose tokens");
+    losses.dropped_setting(min_p, "this API has no such way to choose tokens");
+    losses.dropped_setting(
+        frequency_penalty,
+        "this API has no such way to choose tokens",
+    );
+    losses.dropped_setting(
+        presence_penalty,
+        "this API has no such way to choose tokens",
+    );
+    losses.dropped_setting(seed, "this API has no such way to choose tokens");
+    losses.dropped_setting(logit_bias, "this API has no such way to choose tokens");
 }
 
 fn as_value(number: At<serde_json::Number>) -> At<Value> {
