@@ -3,6 +3,7 @@
 //! - [`endpoint`], [`dialect`]: which operation a request line means, and whose shapes its client
 //!   reads.
 //! - [`error`]: one table from error code to every status, type and body.
+//! - [`apis`], [`representation`], [`translate`]: from one API to another; [`capabilities`]: how far.
 //! - [`request`]: reads a request body once and edits it without touching any other byte.
 //! - [`models`]: the bodies of the model list.
 //! - [`providers`]: the catalogue of providers, which is data (`providers/provider_models.yaml`).
@@ -14,6 +15,7 @@
 //! or a piece of a prompt.
 
 pub mod apis;
+pub mod capabilities;
 pub mod dialect;
 pub mod endpoint;
 pub mod error;

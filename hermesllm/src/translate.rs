@@ -26,4 +26,17 @@ pub use document::{is_way, request, response, RequestOptions, TranslateError, Tr
 pub use grammar::{Grammar, Order};
 pub use observed::Observed;
 pub use observer::Observer;
+pub(crate) use signatures::without_mark;
 pub use stream::{StreamEnd, StreamTranslator};
+
+use crate::apis::SupportedUpstreamAPIs as Api;
+
+/// What a stream adds up to; `None` where the API has none. No more than `max_event_bytes` of one
+/// event are held.
+pub(crate) fn collected(api: Api, bytes: &[u8], max_event_bytes: usize) -> Option<Collector> {
+    let mut stream = understanding::Understanding::new(api, Order::Interleaved, max_event_bytes)?;
+    let mut collector = Collector::new();
+    stream.push(bytes, &mut |event| collector.event(event));
+    stream.finish(&mut |event| collector.event(event));
+    Some(collector)
+}

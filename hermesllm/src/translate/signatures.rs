@@ -84,6 +84,11 @@ fn unmarked(signature: &str) -> Option<(Signer, String)> {
     })
 }
 
+/// A signature without the mark that says whose it is.
+pub(crate) fn without_mark(signature: &str) -> String {
+    unmarked(signature).map_or_else(|| signature.to_owned(), |(_, own)| own)
+}
+
 /// Whether thoughts alone have signatures in an API.
 fn signs_thoughts_alone(api: Api) -> bool {
     matches!(

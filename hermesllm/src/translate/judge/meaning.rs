@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use crate::apis::SupportedUpstreamAPIs as Api;
 use crate::representation::{PartKind, ProviderResponse, StopKind};
-use crate::translate::understanding::Understanding;
-use crate::translate::{Collector, Order};
+use crate::translate::collected;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,10 +142,7 @@ fn near(stop: Option<StopKind>) -> Option<StopKind> {
 
 /// What a stream adds up to, and whether it says that it is all.
 pub(super) fn of_stream(api: Api, bytes: &[u8]) -> (Meaning, bool) {
-    let mut stream = Understanding::new(api, Order::Interleaved, 64 << 20).unwrap();
-    let mut collector = Collector::new();
-    stream.push(bytes, &mut |event| collector.event(event));
-    stream.finish(&mut |event| collector.event(event));
+    let collector = collected(api, bytes, 64 << 20).unwrap();
     let complete = collector.is_complete() || collector.error().is_some();
     (Meaning::of(&collector.into_answer()), complete)
 }
