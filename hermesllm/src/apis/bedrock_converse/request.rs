@@ -314,11 +314,16 @@ fn foreign_conversation(turns: Vec<Turn>, losses: &mut Losses) -> (Vec<Value>, V
             parts.sort_by_key(|part| !matches!(part.kind, PartKind::ToolResult(_)));
         }
         let mut content = Vec::new();
+        let first = parts.first().map(|part| part.at.clone());
         blocks.parts(parts, Place::Message, &mut content);
         if content.is_empty() {
             continue;
         }
         if messages.is_empty() && role == "assistant" {
+            let reason = "Converse begins with the user: a word of the user's is put before";
+            blocks
+                .losses
+                .approximated(first.unwrap_or_default(), reason);
             messages.push(json!({"role": "user", "content": [{"text": "Continue."}]}));
         }
         // What stood between may have come to nothing.

@@ -172,6 +172,9 @@ pub(super) fn write(
         let stub =
             |name| json!({"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}});
         list.extend(used.unwrap_or_default().into_iter().map(stub));
+        if !list.is_empty() {
+            losses.approximated("", "tools that were called before are offered again");
+        }
         chosen = chosen.filter(|_| !list.is_empty());
     }
     let mut config = Map::new();

@@ -83,7 +83,7 @@ fn said_in(turn: Turn, is_lone: bool, said: &mut Vec<String>, losses: &mut Losse
         role,
         name,
         parts,
-        at: _,
+        at,
         extensions,
     } = turn;
     losses.dropped_extensions(extensions);
@@ -107,6 +107,9 @@ fn said_in(turn: Turn, is_lone: bool, said: &mut Vec<String>, losses: &mut Losse
     }
     if texts.is_empty() {
         return;
+    }
+    if texts.len() > 1 {
+        losses.approximated(at, "the pieces of a turn become one text");
     }
     let text = texts.join("\n");
     said.push(if is_lone {

@@ -122,7 +122,13 @@ fn parallel_results_are_one_message_and_stand_first() {
         body["toolConfig"],
         json!({"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]})
     );
-    assert!(losses.is_empty());
+    assert_eq!(
+        losses,
+        [
+            "Converse begins with the user: a word of the user's is put before",
+            "tools that were called before are offered again",
+        ]
+    );
 }
 
 #[test]
@@ -153,7 +159,13 @@ fn calls_without_identifiers_and_with_bad_arguments_are_written() {
     let results = &body["messages"][2]["content"];
     assert_eq!(results[0]["toolResult"]["toolUseId"], "call_1");
     assert_eq!(results[1]["toolResult"]["toolUseId"], "call_0");
-    assert_eq!(losses, ["arguments are an object: text is put into one"]);
+    assert_eq!(
+        losses,
+        [
+            "arguments are an object: text is put into one",
+            "tools that were called before are offered again",
+        ]
+    );
 }
 
 #[test]
