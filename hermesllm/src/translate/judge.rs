@@ -1,5 +1,6 @@
 //! Recorded traffic as the judge of translation: every answer and stream, from its own API to every
-//! other, means the same before and after, or the loss is told.
+//! other, means the same before and after, or the loss is told; and so does every request that goes
+//! there and back.
 
 #![allow(
     clippy::print_stderr,
@@ -7,9 +8,12 @@
     reason = "a skipped test is seen"
 )]
 
+mod conversation;
 mod known_gaps;
 mod meaning;
+mod prefix;
 mod recordings;
+mod round_trip;
 
 use std::collections::BTreeMap;
 
