@@ -15,10 +15,11 @@ use crate::workspace::{replace, workspace};
 const DIRECTORY: &str = "docs/reference";
 
 /// The pages: the file, and what `meseta reference` calls it.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("configuration.md", "configuration"),
     ("cli.md", "cli"),
     ("providers.md", "providers"),
+    ("capabilities.md", "capabilities"),
     ("meseta.schema.json", "schema"),
 ];
 

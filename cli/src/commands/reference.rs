@@ -2,6 +2,7 @@
 //!
 //! For `cargo xtask gen`, which keeps them in `docs/reference/`.
 
+mod capabilities;
 mod catalogue;
 mod command_line;
 
@@ -31,6 +32,8 @@ enum Page {
     Cli,
     /// The providers that are known
     Providers,
+    /// What translation keeps between the APIs
+    Capabilities,
 }
 
 impl Reference {
@@ -41,6 +44,7 @@ impl Reference {
             Page::Configuration => format!("{GENERATED}{}", meseta_config::reference()),
             Page::Cli => format!("{GENERATED}{}", command_line::page(Cli::command())),
             Page::Providers => format!("{GENERATED}{}", catalogue::page()),
+            Page::Capabilities => format!("{GENERATED}{}", capabilities::page()),
         };
         terminal.result(&page).context("cannot write the reference")
     }
