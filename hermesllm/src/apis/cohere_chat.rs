@@ -55,7 +55,6 @@ fn stop_kind(word: &str) -> StopKind {
     }
 }
 
-/// The word for an end. For what is withheld there is only the word of the API's first version.
 /// The word for an end that was told in another API; what it does not say is told.
 fn ended(stop: &StopReason, losses: &mut Losses) -> &'static str {
     let near = match stop.kind {
@@ -73,6 +72,7 @@ fn ended(stop: &StopReason, losses: &mut Losses) -> &'static str {
     finish_reason(stop.kind)
 }
 
+/// The word for an end. For what is withheld there is only the word of the API's first version.
 fn finish_reason(kind: StopKind) -> &'static str {
     match kind {
         StopKind::End | StopKind::Pause | StopKind::Other => "COMPLETE",

@@ -53,7 +53,6 @@ fn stop_kind(word: &str) -> StopKind {
     }
 }
 
-/// The word for an end.
 /// The word for an end that was told in another API; what it does not say is told.
 fn ended(stop: &StopReason, at: String, losses: &mut Losses) -> &'static str {
     let near = match stop.kind {
@@ -75,6 +74,7 @@ fn ended(stop: &StopReason, at: String, losses: &mut Losses) -> &'static str {
     finish_reason(stop.kind)
 }
 
+/// The word for an end.
 fn finish_reason(kind: StopKind) -> &'static str {
     match kind {
         StopKind::End
