@@ -25,8 +25,9 @@ Signatures and encrypted thoughts reach the client with a mark of whose they are
 provider of that kind alone ([why](../adr/012-signatures-are-marked-with-whose-they-are.md)); this
 counts as the same.
 
-Rows that would be all – are left out, and features with the same cells share a row. In the notes, \"this API\" and \"the other API\" are the one
-that is written: the provider's for requests, the client's for answers.
+Rows that would be all – are left out, and features with the same cells share a row. In the notes,
+\"this API\" and \"the other API\" are the one that is written: the provider's for requests, the
+client's for answers.
 ";
 
 /// The page.
