@@ -2,10 +2,11 @@
 # A target's line after ## is its help text.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build wasm gen test fuzz lint fmt demo up down bench-floor image-test
+.PHONY: help setup build wasm gen test fuzz lint fmt counters demo up down bench-floor bench-translate \
+	image-test
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Check the tools and install Envoy and cargo-deny into .cache/
 	@scripts/check-tools.sh --lint
@@ -20,6 +21,9 @@ wasm: ## Build the filter, unless it is up to date
 
 gen: ## Write the pages of docs/reference that follow from code
 	cargo xtask gen
+
+counters: ## Write bench/counters.tsv, what the codecs cost in instructions and allocations
+	cargo xtask counters
 
 test: ## Run every check: lints, unit and property tests, fuzzing for seconds, end to end
 	@scripts/test.sh
@@ -45,6 +49,9 @@ down: ## Stop what `make up` left running
 bench-floor: build ## Measure us against Envoy alone and a no-op ext_proc server
 	cargo run --release --package meseta-bench -- floor \
 		--envoy "$${MESETA_ENVOY:-$$(scripts/setup-envoy.sh)}" --meseta "$${CARGO_TARGET_DIR:-target}/release/meseta"
+
+bench-translate: ## Measure reading, editing and translating, case by case
+	cargo bench --package meseta-bench-codecs
 
 image-test: ## Build the image's steps in a Debian root and run the result (needs root)
 	@scripts/image-test.sh

@@ -92,6 +92,9 @@ fi
 if $lint && ! echo '#include <atomic>' | c++ -x c++ -c -o /dev/null - 2>/dev/null; then
     echo "note: without a C++ compiler \`make test\` leaves out fuzzing (Debian: apt-get install g++)"
 fi
+if $lint && ! has valgrind; then
+    echo "note: without valgrind \`make test\` counts no instructions (Debian: apt-get install valgrind)"
+fi
 has make || want "make" "" make
 
 have=$(version_in "$(node --version 2>/dev/null)")

@@ -66,6 +66,10 @@ build_binary() {
     "$MESETA_BIN" version
 }
 
+counters() {
+    cargo xtask counters --check 2>&1 | tee "$results/counters.log"
+}
+
 end_to_end() {
     tests/run.sh 2>&1 | tee "$results/end-to-end.log"
 }
@@ -73,7 +77,7 @@ end_to_end() {
 # What cargo's and pytest's closing lines come to. Cargo counts a test that skipped itself as
 # passed, so these are listed by what they said.
 count() {
-    grep --no-filename '^skipped:' "$results/cargo.log" | sort | uniq -c || true
+    grep --no-filename '^skipped:' "$results/cargo.log" "$results/counters.log" | sort | uniq -c || true
     cat "$results/cargo.log" "$results/end-to-end.log" | awk '
         /^test result:/ || /^=* *[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s/ {
             for (i = 2; i <= NF; i++) {
@@ -105,6 +109,7 @@ if [[ ${1:-all} == all ]]; then
     phase "unit and property tests" unit_tests
     phase "binary" build_binary
     phase "reference" cargo xtask gen --check
+    phase "counters" counters
     phase "fuzz" scripts/fuzz.sh 20
     phase "end to end" end_to_end
 fi

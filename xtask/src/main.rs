@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod counters;
 mod gen;
 mod wasm;
 mod workspace;
@@ -20,6 +21,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write bench/counters.tsv: the instructions and allocations of the codecs
+    Counters(counters::Options),
     /// Write the pages of docs/reference that follow from code
     Gen(gen::Options),
     /// Build the filter for wasm32-wasip1, unless it is built already
@@ -28,6 +31,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Counters(options) => counters::run(&options),
         Command::Gen(options) => gen::run(&options),
         Command::Wasm(options) => wasm::run(&options),
     };
