@@ -15,6 +15,7 @@
 mod edit;
 mod media;
 mod scan;
+mod walk;
 
 use std::fmt;
 use std::ops::Range;

@@ -78,18 +78,27 @@ pub(super) fn apply(
 }
 
 fn set_model(found: &Found, model: &str, replacements: &mut Vec<Replacement>) {
-    let literal = || serde_json::Value::from(model).to_string();
     if found.models.is_empty() {
         let comma = if found.empty { "" } else { "," };
-        let member = format!("\"model\":{}{comma}", literal());
-        replacements.push((found.open..found.open, member.into()));
+        let member = literal("\"model\":", model, comma);
+        replacements.push((found.open..found.open, member));
         return;
     }
     for (at, current) in &found.models {
         if current.as_deref() != Some(model) {
-            replacements.push((at.clone(), literal().into()));
+            replacements.push((at.clone(), literal("", model, "")));
         }
     }
+}
+
+/// A text as JSON writes it, between other bytes. Rarely needs an escape, and then more room.
+fn literal(before: &str, text: &str, after: &str) -> Bytes {
+    let mut out = Vec::with_capacity(before.len() + text.len() + 2 + after.len());
+    out.extend_from_slice(before.as_bytes());
+    // Writing to a Vec cannot fail.
+    let _ = serde_json::to_writer(&mut out, text);
+    out.extend_from_slice(after.as_bytes());
+    out.into()
 }
 
 fn set_include_usage(found: &Found, stream_end: usize, replacements: &mut Vec<Replacement>) {

@@ -1,16 +1,10 @@
 //! Finds the members of a request body and where they stand.
 //!
-//! Rests on `serde_json`'s raw values: they borrow from the input, so that an address tells the
-//! place, and they are checked without recursion, so that no depth of nesting can exhaust the
-//! stack. Keys are compared as they are written unless they hold an escape.
+//! Names are compared as they are written unless they hold an escape.
 
-use std::borrow::Cow;
-use std::fmt;
+use serde::de::IgnoredAny;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use serde_json::Deserializer;
-
+use super::walk::{Member, Walker};
 use super::{Found, Span, StreamOptions, MAX_MODEL_BYTES};
 use crate::error::{ApiError, ErrorCode};
 
@@ -23,28 +17,28 @@ pub(super) fn scan(body: &[u8]) -> Result<Found, ApiError> {
         ..Found::default()
     };
     let mut problem = None;
-    let count = members(text, |key, value| {
-        if let Err(error) = found.take(text, key, value) {
+    let mut walker = Walker::new(text, 0);
+    let count = walker.members(|member| {
+        if let Err(error) = found.take(text, member) {
             problem.get_or_insert(error);
         }
-    })
-    .map_err(|error| describe(text, &error))?;
-    found.empty = count == 0;
+    });
+    let count = count.filter(|_| walker.is_at_end());
+    found.empty = count.ok_or_else(|| describe(text))? == 0;
     problem.map_or(Ok(found), Err)
 }
 
 impl Found {
     /// Takes a top-level member.
-    fn take(&mut self, body: &str, key: &str, value: &str) -> Result<(), ApiError> {
-        match key {
-            "model" => {
-                let model = model(value)?;
-                self.models.extend(span(body, value).map(|at| (at, model)));
-            }
-            "stream" => self.stream = span(body, value).map(|at| (at.end, value == "true")),
-            "stream_options" => {
-                self.stream_options.extend(stream_options(body, value));
-            }
+    fn take(&mut self, body: &str, member: Member<'_>) -> Result<(), ApiError> {
+        let Member { name, value, at } = member;
+        let Some(name) = name.said() else {
+            return Ok(());
+        };
+        match name.as_ref() {
+            "model" => self.models.push((at, model(value)?)),
+            "stream" => self.stream = Some((at.end, value == "true")),
+            "stream_options" => self.stream_options.extend(stream_options(body, at)),
             "max_completion_tokens" | "max_output_tokens" => {
                 self.max_output.0 = value.parse().ok();
             }
@@ -55,7 +49,7 @@ impl Found {
             }
             "messages" | "input" | "prompt" | "system" | "instructions" | "tools" | "functions"
             | "contents" | "systemInstruction" | "system_instruction" | "toolConfig" => {
-                self.prompt.extend(span(body, value));
+                self.prompt.push(at);
             }
             _ => {}
         }
@@ -68,10 +62,10 @@ fn model(value: &str) -> Result<Option<String>, ApiError> {
     if value == "null" {
         return Ok(None);
     }
-    let problem = match string(value) {
-        Some(model) if model.len() <= MAX_MODEL_BYTES => return Ok(Some(model.into_owned())),
-        Some(_) => return Err(model_too_long()),
-        None => "`model` has to be a string",
+    let problem = match serde_json::from_str::<String>(value) {
+        Ok(model) if model.len() <= MAX_MODEL_BYTES => return Ok(Some(model)),
+        Ok(_) => return Err(model_too_long()),
+        Err(_) => "`model` has to be a string",
     };
     Err(ApiError::new(ErrorCode::InvalidRequest, problem).with_param("model"))
 }
@@ -84,17 +78,20 @@ pub(super) fn model_too_long() -> ApiError {
 /// The limit on the answer's length in an object of settings.
 fn max_output(settings: &str) -> Option<u64> {
     let mut most = None;
-    members(settings, |key, value| {
-        if matches!(key, "maxOutputTokens" | "max_output_tokens" | "maxTokens") {
+    Walker::new(settings, 0).members(|Member { name, value, .. }| {
+        let name = name.said().unwrap_or_default();
+        if matches!(
+            name.as_ref(),
+            "maxOutputTokens" | "max_output_tokens" | "maxTokens"
+        ) {
             most = value.parse().ok();
         }
-    })
-    .ok()?;
+    })?;
     most
 }
 
-fn stream_options(body: &str, value: &str) -> Option<StreamOptions> {
-    let at = span(body, value)?;
+fn stream_options(body: &str, at: Span) -> Option<StreamOptions> {
+    let value = body.get(at.clone())?;
     if value == "null" {
         return Some(StreamOptions::Null(at));
     }
@@ -102,12 +99,11 @@ fn stream_options(body: &str, value: &str) -> Option<StreamOptions> {
         return Some(StreamOptions::Other);
     }
     let mut include_usage = Vec::new();
-    let count = members(value, |key, value| {
-        if key == "include_usage" {
-            include_usage.extend(span(body, value).map(|at| (at, value == "true")));
+    let count = Walker::new(body, at.start).members(|Member { name, value, at }| {
+        if name.said().as_deref() == Some("include_usage") {
+            include_usage.push((at, value == "true"));
         }
-    })
-    .ok()?;
+    })?;
     Some(StreamOptions::Object {
         open: at.start + 1,
         empty: count == 0,
@@ -115,71 +111,12 @@ fn stream_options(body: &str, value: &str) -> Option<StreamOptions> {
     })
 }
 
-/// Calls `take` with the members of the one object that `text` is: key, unescaped, and value, as
-/// written. Returns how many members there are.
-///
-/// Keys are read raw as well: one that no string can hold (half a surrogate pair) is still a key
-/// of somebody else's. It counts, is not shown to `take`, and goes on untouched.
-fn members<'a>(text: &'a str, take: impl FnMut(&str, &'a str)) -> serde_json::Result<usize> {
-    struct Members<F>(F);
-
-    impl<'de, F: FnMut(&str, &'de str)> Visitor<'de> for Members<F> {
-        type Value = usize;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<usize, A::Error> {
-            let mut count = 0;
-            while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                count += 1;
-                if let Some(key) = string(key.get()) {
-                    (self.0)(&key, value.get());
-                }
-            }
-            Ok(count)
-        }
-    }
-
-    let mut reader = Deserializer::from_str(text);
-    let count = reader.deserialize_map(Members(take))?;
-    reader.end()?;
-    Ok(count)
-}
-
-/// What a string literal says.
-fn string(literal: &str) -> Option<Cow<'_, str>> {
-    let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(literal).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
-}
-
-/// Where a slice of `whole` stands in it.
-fn span(whole: &str, part: &str) -> Option<Span> {
-    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    let end = start.checked_add(part.len())?;
-    (end <= whole.len()).then_some(start..end)
-}
-
-/// Says where reading failed, without showing what was read.
-fn describe(text: &str, error: &serde_json::Error) -> ApiError {
-    // The wrong kind of document is noticed before the rest of it is read.
-    let invalid = if error.is_data() {
-        serde_json::from_str::<IgnoredAny>(text).err()
-    } else {
-        None
+/// Says why a body is none, and where, without showing it. `serde_json` reads it once more for that.
+fn describe(text: &str) -> ApiError {
+    let Err(error) = serde_json::from_str::<IgnoredAny>(text) else {
+        let message = "the body has to be a JSON object";
+        return ApiError::new(ErrorCode::InvalidRequest, message);
     };
-    if error.is_data() && invalid.is_none() {
-        return ApiError::new(
-            ErrorCode::InvalidRequest,
-            "the body has to be a JSON object",
-        );
-    }
-    let error = invalid.as_ref().unwrap_or(error);
     let message = if error.is_eof() {
         "the body is no complete JSON document".to_owned()
     } else {
