@@ -22,6 +22,7 @@ pub mod bedrock_converse;
 pub mod cohere_chat;
 mod dispatch;
 pub mod embeddings;
+mod few;
 mod files;
 pub mod gemini;
 pub(crate) mod object;

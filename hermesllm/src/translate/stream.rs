@@ -17,6 +17,9 @@ pub enum StreamEnd {
     Truncated,
 }
 
+/// What an API's event may have around its content, in bytes.
+const ROOM: usize = 192;
+
 /// What is said of an answer that was cut.
 pub(super) fn truncated() -> ApiError {
     let message = "the provider ended the stream before the answer was complete";
@@ -61,6 +64,8 @@ impl StreamTranslator {
             keeps_alive,
         } = self;
         let (before, comments) = (out.len(), understanding.observed.comments);
+        // An event in another API is about as long: so it is written in one piece of memory.
+        out.reserve(bytes.len() * 2 + ROOM);
         understanding.push(bytes, &mut |event| {
             if *same || !event.is_bookkeeping() {
                 writer.event(event, out, losses);

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::content::KINDS;
+use crate::apis::few::Few;
 
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
@@ -15,7 +16,7 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Chunk<'a> {
     #[serde(borrow)]
-    pub(super) candidates: Vec<Candidate<'a>>,
+    pub(super) candidates: Few<Candidate<'a>>,
     #[serde(borrow)]
     pub(super) usage_metadata: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -40,7 +41,7 @@ pub(super) struct Candidate<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Content<'a> {
     #[serde(borrow, default)]
-    pub(super) parts: Vec<Part<'a>>,
+    pub(super) parts: Few<Part<'a>>,
     /// It is the model.
     #[serde(borrow, rename = "role")]
     _role: Option<Text<'a>>,

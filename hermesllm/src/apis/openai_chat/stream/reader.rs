@@ -94,7 +94,7 @@ impl Reader {
         let text = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned());
         let choices = chunk.choices.unwrap_or_default();
         // Azure begins with a verdict on the prompt, before there is an answer.
-        if !self.started && (!choices.is_empty() || chunk.usage.is_some()) {
+        if !self.started && (choices.first().is_some() || chunk.usage.is_some()) {
             self.started = true;
             sink(Event::Start {
                 id: text(chunk.id).unwrap_or_default().into(),

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::Value;
 
 use super::super::{logprobs, response, usage};
+use crate::apis::few::Few;
 use crate::apis::{ReadEvents, Sink};
 use crate::representation::{BlockKind, Delta, ProviderStreamResponse as Event};
 
@@ -25,7 +26,7 @@ struct Chunk<'a> {
     #[serde(borrow, default)]
     created: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    choices: Option<Vec<ChunkChoice<'a>>>,
+    choices: Option<Few<ChunkChoice<'a>>>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -69,7 +70,7 @@ impl ReadEvents for Reader {
         }
         let choices = chunk.choices.unwrap_or_default();
         // Azure begins with a verdict on the prompt, before there is an answer.
-        let begins = !choices.is_empty() || chunk.usage.is_some() || chunk.value.is_some();
+        let begins = choices.first().is_some() || chunk.usage.is_some() || chunk.value.is_some();
         if !self.started && begins {
             self.started = true;
             let text = |text: Option<Text<'_>>| Cow::Owned(text.map_or_else(String::new, owned));

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::apis::few::Few;
+
 /// Text that is borrowed from the chunk where it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -22,7 +24,7 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) service_tier: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub(super) choices: Option<Vec<ChunkChoice<'a>>>,
+    pub(super) choices: Option<Few<ChunkChoice<'a>>>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -60,7 +62,7 @@ pub(super) struct ChunkDelta<'a> {
     #[serde(borrow, default)]
     pub(super) refusal: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) tool_calls: Option<Vec<ChunkCall<'a>>>,
+    pub(super) tool_calls: Option<Few<ChunkCall<'a>>>,
     #[serde(borrow, default)]
     pub(super) function_call: Option<ChunkFunction<'a>>,
     #[serde(borrow, default)]
