@@ -163,6 +163,14 @@ async def test_a_providers_error_is_told_in_the_clients_dialect(provider, client
     assert response.json()["error"]["message"] == "the words of the provider"
 
 
+async def test_an_error_that_comes_with_200_is_none_for_the_client(stack, provider, client, model):
+    theirs = {"error": {"message": "the words of the provider", "type": "rate_limit_error"}}
+    provider.answers(model, 200, JSON, json.dumps(theirs).encode())
+    response = await client.post("/v1/messages", json={"model": f"openai/{model}", **MESSAGES})
+    assert response.status_code == 429 and response.json()["error"]["message"] == "the words of the provider"
+    assert (await stack.exchange_line(model))["status"] == 429
+
+
 async def test_a_stream_that_is_cut_ends_with_an_error_in_the_clients_dialect(provider, client, model):
     provider.answers(f"{model}-a", 200, STREAM, sse(chat_chunks({"content": "Hel"})[:1]), "chunked")
     response = await client.post("/v1/messages", json={"model": f"openai/{model}-a", "stream": True, **MESSAGES})

@@ -240,6 +240,11 @@ impl Answering {
     fn finish(&mut self, context: &mut Context, out: &mut Vec<Bytes>) -> Ending {
         if let Passage::Document(document) = &mut self.passage {
             let body = document.translate();
+            let status = document.error_status();
+            if let (Some(status), Some(edits)) = (status, &mut self.held) {
+                context.outcome.status = status;
+                edits.set(":status", status.to_string());
+            }
             self.tell(context, body, out);
         }
         match self.passage.finish(out) {

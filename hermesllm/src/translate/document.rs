@@ -17,6 +17,8 @@ pub struct Translated {
     pub losses: Losses,
     /// What has been learnt of an answer; nothing of a request.
     pub observed: Observed,
+    /// The status of an error, be it that the answer came with another one.
+    pub error_status: Option<u16>,
     /// How the client of a request wants embeddings written, for
     /// [`WriteOptions::encoding`] of the answer.
     pub encoding: Option<Encoding>,
@@ -82,6 +84,7 @@ pub fn request(
             body: bytes(&value),
             losses,
             observed: Observed::default(),
+            error_status: None,
             encoding,
         });
     }
@@ -106,6 +109,7 @@ pub fn request(
         body: bytes(&value),
         losses,
         observed: Observed::default(),
+        error_status: None,
         encoding: None,
     })
 }
@@ -128,7 +132,10 @@ pub fn response(
     let body: Value = serde_json::from_slice(body).map_err(|_| TranslateError::NotJson)?;
     let no_way = TranslateError::NoWay { from, to };
     // Some providers answer errors with 200.
-    if let Some(found) = from.read_error(status, &body) {
+    if let Some(mut found) = from.read_error(status, &body) {
+        if found.status < 400 {
+            found.status = status_of(&found);
+        }
         return failed(to, &found).ok_or(no_way);
     }
     let mut losses = Losses::new();
@@ -141,6 +148,7 @@ pub fn response(
             body: bytes(&value),
             losses,
             observed,
+            error_status: None,
             encoding: None,
         });
     }
@@ -159,8 +167,33 @@ pub fn response(
         body: bytes(&value),
         losses,
         observed,
+        error_status: None,
         encoding: None,
     })
+}
+
+/// The status that an error would have had, going by its words; some APIs repeat it in the body.
+fn status_of(error: &ProviderError) -> u16 {
+    const WORDS: [(&str, u16); 14] = [
+        ("rate_limit", 429),
+        ("throttl", 429),
+        ("exhausted", 429),
+        ("quota", 429),
+        ("authentication", 401),
+        ("unauthenticated", 401),
+        ("permission", 403),
+        ("denied", 403),
+        ("not_found", 404),
+        ("invalid", 400),
+        ("validation", 400),
+        ("overloaded", 503),
+        ("unavailable", 503),
+        ("timeout", 504),
+    ];
+    let code = error.code.as_deref().unwrap_or_default();
+    let told = format!("{} {code}", error.kind).to_ascii_lowercase();
+    let known = WORDS.iter().find(|(word, _)| told.contains(word));
+    known.map_or(500, |(_, status)| *status)
 }
 
 /// Translates an error body; one that is not understood keeps its status alone.
@@ -184,6 +217,7 @@ fn failed(to: Api, error: &ProviderError) -> Option<Translated> {
             error: true,
             ..Observed::default()
         },
+        error_status: Some(error.status),
         encoding: None,
     })
 }
@@ -216,6 +250,22 @@ mod tests {
                     .count(),
                 1
             );
+        }
+    }
+
+    #[test]
+    fn an_error_that_comes_as_a_success_has_the_status_of_its_words() {
+        for (kind, status) in [
+            ("rate_limit_error", 429),
+            ("invalid_request_error", 400),
+            ("odd", 500),
+        ] {
+            let body = format!(r#"{{"error": {{"message": "m", "type": "{kind}"}}}}"#);
+            let options = WriteOptions::default();
+            let error = response(Api::OpenAiChat, Api::Gemini, 200, body.as_bytes(), &options);
+            let error: Value = serde_json::from_slice(&error.unwrap().body).unwrap();
+            assert_eq!(error["error"]["code"], status, "{error}");
+            assert_eq!(error["error"]["message"], "m");
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Document {
     body: Vec<u8>,
     too_large: bool,
     observed: Observed,
+    /// The status of the error that came as a success.
+    error_status: Option<u16>,
     estimated_input: u64,
 }
 
@@ -57,8 +59,14 @@ impl Document {
             body: Vec::new(),
             too_large: false,
             observed: Observed::default(),
+            error_status: None,
             estimated_input,
         }
+    }
+
+    /// The status to answer with in place of the provider's, once the document is translated.
+    pub(super) fn error_status(&self) -> Option<u16> {
+        self.error_status.filter(|own| *own != self.status)
     }
 
     fn push(&mut self, chunk: &[u8]) {
@@ -88,6 +96,7 @@ impl Document {
         match translated {
             Ok(translated) => {
                 self.observed = translated.observed;
+                self.error_status = translated.error_status;
                 Ok(translated.body)
             }
             Err(error) => {
