@@ -164,7 +164,7 @@ impl Metrics {
         let losses = Family::default();
         registry.register(
             "translation_losses",
-            "Places in requests that the provider's API has no place for",
+            "Places in requests and answers that the other API has no place for",
             losses.clone(),
         );
         let reloads = Counter::default();

@@ -15,3 +15,7 @@ pub const MODEL: &str = "x-meseta-model";
 
 /// On answers: places in the request that the provider's API has no place for, as JSON Pointers.
 pub const LOSS: &str = "x-meseta-loss";
+
+/// On answers that are one document and translated: places of the provider's answer that the client's
+/// API has no place for. Of a stream they are not known when the headers go.
+pub const ANSWER_LOSS: &str = "x-meseta-answer-loss";

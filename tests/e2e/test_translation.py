@@ -224,6 +224,32 @@ async def test_what_is_lost_is_named_dropped_or_refused_as_configured(make_stack
     await until(lambda: stack.metric("meseta_translation_losses_total") >= 4, "losses are counted")
 
 
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+async def test_a_stream_with_a_length_ends_where_it_ends(provider, client, model, vendor):
+    """What goes to the client is shorter than what the provider says: in translation, or without the usage that only we asked for."""
+    block = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hel"}])
+    body = sse(chat_chunks({"content": "Hel"})) if vendor == "openai" else named(message_events(block))
+    provider.answers(model, 200, STREAM, body, "length")
+    request = {"model": f"{vendor}/{model}", "messages": MESSAGES["messages"], "stream": True}
+    response = await client.post("/v1/chat/completions", json=request)
+    assert b"Hel" in response.content and b"[DONE]" in response.content and "content-length" not in response.headers
+
+
+async def test_what_is_lost_of_an_answer_is_named_too(stack, provider, client, model):
+    stopped = {**MESSAGE_ANSWER, "stop_reason": "pause_turn"}
+    provider.answers(model, 200, JSON, json.dumps(stopped).encode())
+    before = stack.metric("meseta_translation_losses_total")
+    response = await client.post("/v1/chat/completions", json={"model": f"anthropic/{model}", "messages": MESSAGES["messages"]})
+    assert response.headers["x-meseta-answer-loss"].startswith("/") and "x-meseta-loss" not in response.headers
+    assert stack.metric("meseta_translation_losses_total") > before
+    block = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hel"}])
+    provider.answers(f"{model}-s", 200, STREAM, named(message_events(block, stop="pause_turn")))
+    before = stack.metric("meseta_translation_losses_total")
+    body = {"model": f"anthropic/{model}-s", "messages": MESSAGES["messages"], "stream": True}
+    assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+    await until(lambda: stack.metric("meseta_translation_losses_total") > before, "those of streams are counted")
+
+
 async def test_a_conversation_costs_its_provider_the_same_prefix_in_each_turn(provider, client, model):
     """What providers cache by: the beginning of turn n is byte for byte that of turn n+1."""
     seen = provider.answers(model, 200, JSON, json.dumps(CHAT_ANSWER).encode())

@@ -70,8 +70,9 @@ pub(crate) const PROVIDER: Object = Object::new(
             Kind::OneOf(&["warn", "drop", "reject"]),
             "What to do when a request is translated to the API that the provider speaks and that \
              API has no place for something in it. `warn`: the answer's header `x-meseta-loss` \
-             names up to five places; `drop`: nothing is said; `reject`: the request is refused \
-             with 400 and all places.",
+             names up to five places, and `x-meseta-answer-loss` as many of an answer that is not \
+             streamed; `drop`: nothing is said; `reject`: the request is refused with 400 and all \
+             places.",
         )
         .default("warn")
         .example("model: anthropic/*\non_loss: reject"),

@@ -147,18 +147,22 @@ impl Answering {
         if decoder.is_some() {
             edits.remove("content-encoding");
         }
-        match (&passage, head.content_length) {
-            (Passage::Identity(_) | Passage::Observed { .. }, Some(length))
-                if decoder.is_none() && !passage.may_grow(kind) =>
-            {
-                // Envoy drops the length unless it is set anew; the bytes stay the same.
+        // Said either way: what Envoy does with a length that nobody touches is not the same in all cases.
+        match head.content_length {
+            Some(length) if decoder.is_none() && !passage.may_change(kind) => {
                 edits.set("content-length", length.to_string());
             }
-            (Passage::Identity(_) | Passage::Observed { .. }, _) => {}
-            (Passage::Events { .. }, _) => {
+            Some(_) => {
+                edits.remove("content-length");
+            }
+            None => {}
+        }
+        match &passage {
+            Passage::Identity(_) | Passage::Observed { .. } => {}
+            Passage::Events { .. } => {
                 edits.set("content-type", stream_type);
             }
-            (Passage::Document(_), _) => {
+            Passage::Document(_) => {
                 edits.set("content-type", "application/json");
             }
         }
@@ -241,13 +245,19 @@ impl Answering {
         if let Passage::Document(document) = &mut self.passage {
             let body = document.translate();
             let status = document.error_status();
+            let lost = document.lost(context);
             if let (Some(status), Some(edits)) = (status, &mut self.held) {
                 context.outcome.status = status;
                 edits.set(":status", status.to_string());
             }
+            if let (Some(lost), Some(edits)) = (lost, &mut self.held) {
+                edits.set(headers::ANSWER_LOSS, lost);
+            }
             self.tell(context, body, out);
         }
-        match self.passage.finish(out) {
+        let ending = self.passage.finish(out);
+        self.passage.count_losses(context);
+        match ending {
             BodyEnding::Complete => Ending::Complete,
             BodyEnding::Truncated => Ending::Truncated,
         }
@@ -440,6 +450,7 @@ fn translated(
         if let Some(translator) = StreamTranslator::new(from, to, options, most_bytes) {
             return Passage::Events {
                 translator: Box::new(translator),
+                translation: Box::new(translation),
                 estimated_input,
             };
         }

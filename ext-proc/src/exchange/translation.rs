@@ -32,6 +32,8 @@ pub(crate) struct Translation {
     pub(crate) client: Api,
     /// A stream was asked for.
     stream: bool,
+    /// The client is told what is lost.
+    tells: bool,
     pub(crate) options: WriteOptions,
     /// The value of the header that names what was lost, if there is one to send.
     pub(crate) lost: Option<String>,
@@ -42,6 +44,12 @@ impl Translation {
     /// one of its own.
     pub(crate) fn is_stream(&self, content_type: Option<&str>) -> bool {
         is_own_stream(self.provider, self.stream, content_type)
+    }
+
+    /// Counts what was lost of an answer; what a header may say of it.
+    pub(crate) fn lost_of_answer(&self, context: &Context, losses: &Losses) -> Option<String> {
+        count(context, self.client, self.provider, losses);
+        self.tells.then(|| named(losses)).flatten()
     }
 
     /// What the provider is to answer with.
@@ -96,14 +104,7 @@ pub(crate) fn request(
     let translated = translate::request(client, provider, request.body(), &options)
         .map_err(|error| refused(error, target, request.endpoint()))?;
     let losses = &translated.losses;
-    for loss in losses.as_slice() {
-        let labels = LossLabels {
-            client: client.as_str().to_owned(),
-            provider: provider.as_str().to_owned(),
-            kind: loss.kind.as_str().to_owned(),
-        };
-        context.metrics.losses.get_or_create(&labels).inc();
-    }
+    count(context, client, provider, losses);
     let policy = target.provider.on_loss;
     if policy == OnLoss::Reject && !losses.is_empty() {
         let places = places(losses, usize::MAX).join(", ");
@@ -113,8 +114,8 @@ pub(crate) fn request(
         );
         return Err(ApiError::new(ErrorCode::UnsupportedApi, message));
     }
-    let lost = (policy == OnLoss::Warn && !losses.is_empty())
-        .then(|| places(losses, MOST_PLACES).join(", "));
+    let tells = policy == OnLoss::Warn;
+    let lost = tells.then(|| named(losses)).flatten();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let request_id = &context.outcome.request_id;
     Ok((
@@ -123,6 +124,7 @@ pub(crate) fn request(
             provider,
             client,
             stream: request.stream(),
+            tells,
             options: WriteOptions {
                 model: target.model.to_string(),
                 created: now.map_or(0, |since| since.as_secs()),
@@ -137,6 +139,23 @@ pub(crate) fn request(
             lost,
         },
     ))
+}
+
+fn count(context: &Context, client: Api, provider: Api, losses: &Losses) {
+    for loss in losses.as_slice() {
+        let labels = LossLabels {
+            client: client.as_str().to_owned(),
+            provider: provider.as_str().to_owned(),
+            kind: loss.kind.as_str().to_owned(),
+        };
+        context.metrics.losses.get_or_create(&labels).inc();
+    }
+}
+
+/// The first places of losses, if there are any.
+fn named(losses: &Losses) -> Option<String> {
+    let places = places(losses, MOST_PLACES);
+    (!places.is_empty()).then(|| places.join(", "))
 }
 
 /// The places of losses as a header may carry them.

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use hermesllm::error::{ApiError, ErrorCode};
+use hermesllm::representation::Losses;
 use hermesllm::transcoder::{BodyKind, Ending, Progress, Transcoder};
 use hermesllm::translate::{self, Observed, Observer, StreamEnd, StreamTranslator, TranslateError};
 use hermesllm::usage::Usage;
 
 use crate::exchange::translation::Translation;
+use crate::exchange::Context;
 
 /// A body on its way.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub(super) enum Passage {
     /// Event by event.
     Events {
         translator: Box<StreamTranslator>,
+        translation: Box<Translation>,
         estimated_input: u64,
     },
     /// As a whole, once it is there.
@@ -42,6 +45,7 @@ pub(super) struct Document {
     observed: Observed,
     /// The status of the error that came as a success.
     error_status: Option<u16>,
+    losses: Losses,
     estimated_input: u64,
 }
 
@@ -60,8 +64,14 @@ impl Document {
             too_large: false,
             observed: Observed::default(),
             error_status: None,
+            losses: Losses::new(),
             estimated_input,
         }
+    }
+
+    /// What was lost of the document; what a header may say of it.
+    pub(super) fn lost(&self, context: &Context) -> Option<String> {
+        self.translation.lost_of_answer(context, &self.losses)
     }
 
     /// The status to answer with in place of the provider's, once the document is translated.
@@ -97,6 +107,7 @@ impl Document {
             Ok(translated) => {
                 self.observed = translated.observed;
                 self.error_status = translated.error_status;
+                self.losses = translated.losses;
                 Ok(translated.body)
             }
             Err(error) => {
@@ -118,8 +129,8 @@ fn unreadable(error: &TranslateError) -> &'static str {
 }
 
 impl Passage {
-    /// Whether more may come of a body than the provider has sent.
-    pub(super) fn may_grow(&self, kind: BodyKind) -> bool {
+    /// Whether a body may have another length than the provider says.
+    pub(super) fn may_change(&self, kind: BodyKind) -> bool {
         match self {
             Self::Identity(_) => kind == BodyKind::EventStream,
             Self::Observed { observer, .. } => observer.is_of_stream(),
@@ -165,6 +176,19 @@ impl Passage {
         }
     }
 
+    /// Counts what was lost of a stream that has ended.
+    pub(super) fn count_losses(&self, context: &Context) {
+        if let Self::Events {
+            translator,
+            translation,
+            ..
+        } = self
+        {
+            // Its headers have gone long ago.
+            let _ = translation.lost_of_answer(context, translator.losses());
+        }
+    }
+
     /// What has been learnt so far.
     pub(super) fn progress(&self) -> Progress<'_> {
         match self {
@@ -176,6 +200,7 @@ impl Passage {
             Self::Events {
                 translator,
                 estimated_input,
+                ..
             } => progress(translator.observed(), *estimated_input),
             Self::Document(document) => progress(&document.observed, document.estimated_input),
         }
