@@ -4,9 +4,11 @@
 // A test that skips says so where test output is read.
 #![allow(clippy::print_stderr)]
 
+mod traffic;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use hermesllm::endpoint::Endpoint;
@@ -46,33 +48,9 @@ impl Recording {
     }
 }
 
-fn corpus() -> PathBuf {
-    std::env::var_os("MESETA_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    )
-}
-
 /// All recorded answers of the endpoints that are served; `None`, said aloud, without a corpus.
 fn recordings() -> Option<Vec<Recording>> {
-    let root = corpus();
-    if !root.is_dir() {
-        eprintln!("skipped: no corpus at {}", root.display());
-        return None;
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![root];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "json") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
+    let files = traffic::files(&[])?;
     let recordings: Vec<Recording> = files.iter().filter_map(|file| recording(file)).collect();
     assert!(recordings.len() > 500, "a corpus holds more recordings");
     Some(recordings)

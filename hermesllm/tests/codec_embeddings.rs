@@ -3,8 +3,9 @@
 // A test that skips, or counts, says so where test output is read.
 #![allow(clippy::print_stderr)]
 
+mod traffic;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use hermesllm::apis::embeddings::{request, response, Encoding, Input, Vector};
 use hermesllm::apis::SupportedUpstreamAPIs::{self as Api, CohereEmbed, OpenAiEmbeddings};
@@ -21,32 +22,17 @@ struct Recording {
 
 /// Every recording of the APIs, by whatever provider; `None`, said aloud, without a corpus.
 fn recordings() -> Option<Vec<Recording>> {
-    let root = std::env::var_os("MESETA_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if !root.is_dir() {
-        eprintln!("skipped: no corpus at {}", root.display());
-        return None;
-    }
     let mut recordings = Vec::new();
-    for provider in fs::read_dir(root).unwrap() {
-        let provider = provider.unwrap().path();
-        for (api, folder) in [(OpenAiEmbeddings, "embeddings"), (CohereEmbed, "v2_embed")] {
-            let Ok(entries) = fs::read_dir(provider.join(folder)) else {
-                continue;
-            };
-            for file in entries {
-                let file = file.unwrap().path();
-                let mut json: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-                recordings.push(Recording {
-                    api,
-                    name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
-                    status: json["response_status"].as_u64().unwrap() as u16,
-                    request: json["request_body"].take(),
-                    answer: json["response_body"].take(),
-                });
-            }
+    for (api, endpoint) in [(OpenAiEmbeddings, "embeddings"), (CohereEmbed, "v2_embed")] {
+        for file in traffic::files(&[endpoint])? {
+            let mut json: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            recordings.push(Recording {
+                api,
+                name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
+                status: json["response_status"].as_u64().unwrap() as u16,
+                request: json["request_body"].take(),
+                answer: json["response_body"].take(),
+            });
         }
     }
     assert!(recordings.len() > 40, "a corpus holds more recordings");

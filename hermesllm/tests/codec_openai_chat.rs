@@ -3,8 +3,10 @@
 // A test that skips, or counts, says so where test output is read.
 #![allow(clippy::print_stderr)]
 
+mod traffic;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hermesllm::apis::openai_chat::{request, response, stream};
 use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
@@ -31,26 +33,8 @@ struct Recording {
 
 /// Every recording of the API, by whatever provider; `None`, said aloud, without a corpus.
 fn recordings() -> Option<Vec<Recording>> {
-    let root = std::env::var_os("MESETA_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if !root.is_dir() {
-        eprintln!("skipped: no corpus at {}", root.display());
-        return None;
-    }
-    let mut files = Vec::new();
-    for provider in fs::read_dir(root).unwrap() {
-        // Mistral's agents are asked as chats are.
-        for endpoint in ["chat_completions", "agents_completions"] {
-            let folder = provider.as_ref().unwrap().path().join(endpoint);
-            if folder.is_dir() {
-                let found = fs::read_dir(folder).unwrap();
-                files.extend(found.map(|file| file.unwrap().path()));
-            }
-        }
-    }
-    files.sort();
+    // Mistral's agents are asked as chats are.
+    let files = traffic::files(&["chat_completions", "agents_completions"])?;
     let recordings: Vec<_> = files.iter().map(|file| recording(file)).collect();
     assert!(recordings.len() > 350, "a corpus holds more recordings");
     Some(recordings)

@@ -3,8 +3,10 @@
 // A test that skips, or counts, says so where test output is read.
 #![allow(clippy::print_stderr)]
 
+mod traffic;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hermesllm::apis::openai_completions::{request, response, stream};
 use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
@@ -23,23 +25,7 @@ struct Recording {
 
 /// Every recording of the API, by whatever provider; `None`, said aloud, without a corpus.
 fn recordings() -> Option<Vec<Recording>> {
-    let root = std::env::var_os("MESETA_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if !root.is_dir() {
-        eprintln!("skipped: no corpus at {}", root.display());
-        return None;
-    }
-    let mut files = Vec::new();
-    for provider in fs::read_dir(root).unwrap() {
-        let folder = provider.unwrap().path().join("completions");
-        if folder.is_dir() {
-            let entries = fs::read_dir(folder).unwrap();
-            files.extend(entries.map(|file| file.unwrap().path()));
-        }
-    }
-    files.sort();
+    let files = traffic::files(&["completions"])?;
     let recordings: Vec<_> = files.iter().map(|file| recording(file)).collect();
     assert!(recordings.len() > 15, "a corpus holds more recordings");
     Some(recordings)

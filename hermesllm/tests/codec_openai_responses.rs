@@ -5,6 +5,7 @@
 
 #[path = "codec_openai_responses/corpus.rs"]
 mod corpus;
+mod traffic;
 
 use hermesllm::apis::openai_responses::stream::{Reader, Writer};
 use hermesllm::apis::openai_responses::{request, response};

@@ -5,8 +5,10 @@
 //! that they were skipped.
 #![allow(clippy::print_stderr)] // A test that is skipped has to be seen.
 
+mod traffic;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use hermesllm::endpoint::Endpoint;
@@ -50,33 +52,9 @@ fn edited(request: &ProviderRequest, model: Option<&str>, ask_usage: bool) -> St
     String::from_utf8(bytes).unwrap()
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            found.push(path);
-        }
-    }
-}
-
 /// Every recorded request of an endpoint that is served.
 fn requests() -> Option<Vec<Request>> {
-    let corpus = std::env::var_os("MESETA_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if !corpus.is_dir() {
-        eprintln!("skipped: no corpus at {}", corpus.display());
-        return None;
-    }
-    let mut found = Vec::new();
-    files(&corpus, &mut found);
-    found.sort();
+    let found = traffic::files(&[])?;
     let mut requests = Vec::new();
     for file in found {
         let text = std::fs::read_to_string(&file).unwrap();

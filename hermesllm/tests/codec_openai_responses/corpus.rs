@@ -1,7 +1,7 @@
 //! Recordings, and what has to be the same of a document that was read and written again.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{json, Value};
 
@@ -16,23 +16,7 @@ pub struct Recording {
 
 /// All recordings of the API; `None`, said aloud, without a corpus.
 pub fn recordings() -> Option<Vec<Recording>> {
-    let root = std::env::var_os("MESETA_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if !root.is_dir() {
-        eprintln!("skipped: no corpus at {}", root.display());
-        return None;
-    }
-    let mut files = Vec::new();
-    for provider in fs::read_dir(root).unwrap() {
-        for endpoint in ["responses", "responses_get"] {
-            if let Ok(folder) = fs::read_dir(provider.as_ref().unwrap().path().join(endpoint)) {
-                files.extend(folder.map(|file| file.unwrap().path()));
-            }
-        }
-    }
-    files.sort();
+    let files = crate::traffic::files(&["responses", "responses_get"])?;
     assert!(files.len() > 100, "a corpus holds more recordings");
     Some(files.iter().map(|file| recording(file)).collect())
 }
