@@ -152,6 +152,16 @@ async def test_a_gemini_provider_is_asked_in_its_own_api(stack, provider, client
     assert response.content == events and seen[1].path == path(f"{model}-s", "streamGenerateContent")
 
 
+async def test_a_refusal_of_gemini_passes_and_costs_nothing(stack, provider, client, model):
+    body = b'{ "error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED"} }'
+    provider.answers(model, 429, JSON, body)
+    for action in ("generateContent", "streamGenerateContent"):
+        response = await client.post(path(f"gemini/{model}", action), json=QUESTION)
+        assert (response.status_code, response.content) == (429, body)
+    line = await stack.exchange_line(model)
+    assert (line["error"], line["input_tokens"], line["output_tokens"]) == ("provider_error", 0, 0)
+
+
 async def test_the_signature_of_a_thought_comes_back_to_gemini_in_the_next_turn(provider, client, model):
     """Without it Gemini refuses the results of tools; clients of other APIs keep it without knowing."""
     seen = provider.answers(model, 200, JSON, json.dumps(ANSWER).encode())

@@ -417,9 +417,11 @@ fn observer(
         || translation::is_own_stream(api, asked, head.content_type.as_deref());
     Some(if !readable {
         Observer::of_nothing(api)
-    } else if succeeded && is_stream {
+    } else if !succeeded {
+        Observer::of_error(api)
+    } else if is_stream {
         Observer::of_stream(api, most_bytes)
-    } else if succeeded && kind == BodyKind::Json {
+    } else if kind == BodyKind::Json {
         Observer::of_document(api, most_bytes)
     } else {
         Observer::of_nothing(api)

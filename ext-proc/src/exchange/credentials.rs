@@ -33,8 +33,10 @@ fn key_in_query(path_and_query: &str) -> Option<Cow<'_, str>> {
     let (_, query) = path_and_query.split_once('?')?;
     let mut parameters = query.split('&');
     let key = parameters.find_map(|own| own.strip_prefix("key="))?;
-    let key = Some(key).filter(|key| !key.is_empty())?;
-    Some(percent_decoded(key))
+    let key = percent_decoded(key);
+    // It becomes a header.
+    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    is_key.then_some(key)
 }
 
 /// Puts the credential for this provider on the request.
@@ -121,6 +123,7 @@ mod tests {
             ),
             ("/v1beta/models/m:generateContent?key=", None),
             ("/v1beta/models/m:generateContent?monkey=1", None),
+            ("/v1beta/models/m:generateContent?key=a%0D%0Ax-b:c", None),
             ("/v1beta/models/m:generateContent", None),
         ] {
             assert_eq!(key_in_query(path).as_deref(), key, "{path}");

@@ -30,15 +30,15 @@ enum Body {
 }
 
 impl Observer {
-    /// Of a streamed answer; no more than `max_event_bytes` of one event are held. One of an API
-    /// without streams is not read.
+    /// Of a streamed answer; no more than `max_event_bytes` of one event are held, and a larger one is
+    /// not read. Nor is the stream of an API without streams.
     pub fn of_stream(api: Api, max_event_bytes: usize) -> Self {
         let body = Understanding::new(api, Order::Interleaved, max_event_bytes);
         Self {
             api,
             body: body.map_or_else(
                 || Body::Opaque(Observed::default()),
-                |stream| Body::Stream(Box::new(stream)),
+                |stream| Body::Stream(Box::new(stream.of_what_passes())),
             ),
         }
     }
@@ -63,6 +63,17 @@ impl Observer {
         }
     }
 
+    /// Of an answer whose status says that it is an error: it has cost nothing.
+    pub fn of_error(api: Api) -> Self {
+        Self {
+            api,
+            body: Body::Opaque(Observed {
+                error: true,
+                ..Observed::default()
+            }),
+        }
+    }
+
     /// Whether the answer is a stream, so that an error may be put behind it.
     pub fn is_of_stream(&self) -> bool {
         matches!(self.body, Body::Stream(_))
@@ -84,7 +95,9 @@ impl Observer {
                     held.extend_from_slice(bytes);
                 }
             }
-            Body::Opaque(observed) => observed.content_started |= !bytes.is_empty(),
+            Body::Opaque(observed) => {
+                observed.content_started |= !bytes.is_empty() && !observed.error;
+            }
         }
     }
 

@@ -16,6 +16,19 @@ pub(super) struct Understanding {
     marking: Option<Marking>,
     grammar: Grammar,
     pub(super) observed: Observed,
+    unread: Unread,
+}
+
+/// What becomes of an event that is too large to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// The answer fails: what cannot be read cannot be translated, and that a piece is missing must
+    /// not go unnoticed.
+    Fails,
+    /// It passes all the same; none has so far.
+    Passes,
+    /// It has passed, and so the end may have.
+    Passed,
 }
 
 impl Understanding {
@@ -27,7 +40,16 @@ impl Understanding {
             marking: None,
             grammar: Grammar::new(order),
             observed: Observed::default(),
+            unread: Unread::Fails,
         })
+    }
+
+    /// Takes no offence at events that are too large to be read: they pass without being read.
+    pub(super) fn of_what_passes(self) -> Self {
+        Self {
+            unread: Unread::Passes,
+            ..self
+        }
     }
 
     /// Marks signatures for a client's API.
@@ -43,11 +65,18 @@ impl Understanding {
             marking,
             grammar,
             observed,
+            unread,
         } = self;
         framing.push(bytes, &mut |piece| {
-            take(piece, &mut **reader, observed, &mut |event, observed| {
-                pass(event, marking, grammar, observed, sink);
-            });
+            take(
+                piece,
+                unread,
+                &mut **reader,
+                observed,
+                &mut |event, observed| {
+                    pass(event, marking, grammar, observed, sink);
+                },
+            );
         });
     }
 
@@ -59,16 +88,23 @@ impl Understanding {
             marking,
             grammar,
             observed,
+            unread,
         } = self;
         let whole = framing.finish(&mut |piece| {
-            take(piece, &mut **reader, observed, &mut |event, observed| {
-                pass(event, marking, grammar, observed, sink);
-            });
+            take(
+                piece,
+                unread,
+                &mut **reader,
+                observed,
+                &mut |event, observed| {
+                    pass(event, marking, grammar, observed, sink);
+                },
+            );
         });
         if whole {
             reader.finish(&mut |event| pass(event, marking, grammar, observed, sink));
         }
-        grammar.has_ended()
+        grammar.has_ended() || (whole && *unread == Unread::Passed)
     }
 
     /// Ends the answer with an error of ours, unless it has ended.
@@ -109,6 +145,7 @@ fn pass(
 
 fn take(
     piece: Piece<'_>,
+    unread: &mut Unread,
     reader: &mut dyn ReadEvents,
     observed: &mut Observed,
     pass: &mut dyn FnMut(Event<'_>, &mut Observed),
@@ -119,8 +156,10 @@ fn take(
             reader.event(name, data, &mut |event| pass(event, observed));
         }
         Piece::Comment => observed.comments += 1,
-        // What is too large to be read cannot be translated; a piece that is missing must not go
-        // unnoticed.
+        Piece::Oversized if *unread != Unread::Fails => {
+            observed.events += 1;
+            *unread = Unread::Passed;
+        }
         Piece::Oversized => {
             let error = Event::Error {
                 kind: "upstream_protocol_error".into(),

@@ -74,9 +74,11 @@ impl Document {
         self.translation.lost_of_answer(context, &self.losses)
     }
 
-    /// The status to answer with in place of the provider's, once the document is translated.
+    /// The status to answer with in place of the provider's, once the document is translated: of an
+    /// error that came as a success.
     pub(super) fn error_status(&self) -> Option<u16> {
-        self.error_status.filter(|own| *own != self.status)
+        let succeeded = (200..300).contains(&self.status);
+        self.error_status.filter(|_| succeeded)
     }
 
     fn push(&mut self, chunk: &[u8]) {

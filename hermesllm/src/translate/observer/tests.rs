@@ -51,6 +51,35 @@ fn a_cut_stream_gets_an_error_where_one_can_follow() {
 }
 
 #[test]
+fn an_event_that_is_too_large_passes_unread_and_is_no_error() {
+    let picture = "A".repeat(1000);
+    let large = format!(
+        r#"{{"candidates":[{{"content":{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{picture}"}}}}]}},"finishReason":"STOP"}}]}}"#
+    );
+    for stream in [
+        format!("data: {FIRST}\n\ndata: {large}\n\n"),
+        format!("[{FIRST},{large}]"),
+    ] {
+        let mut observer = Observer::of_stream(Api::Gemini, 500);
+        observer.push(stream.as_bytes());
+        let mut out = Vec::new();
+        assert_eq!(observer.finish(&mut out), StreamEnd::Complete);
+        assert!(out.is_empty());
+        let seen = observer.observed();
+        assert_eq!((seen.error, seen.events, seen.content_bytes), (false, 2, 3));
+    }
+}
+
+#[test]
+fn an_error_is_one_and_begins_no_answer() {
+    let mut observer = Observer::of_error(Api::Gemini);
+    observer.push(b"{}");
+    assert_eq!(observer.finish(&mut Vec::new()), StreamEnd::Complete);
+    let seen = observer.observed();
+    assert!(seen.error && !seen.content_started);
+}
+
+#[test]
 fn a_document_tells_its_usage_and_one_that_is_too_large_tells_nothing() {
     for (most, usage) in [(1000, Some(3)), (10, None)] {
         let mut observer = Observer::of_document(Api::Gemini, most);
