@@ -9,11 +9,12 @@ use std::fs;
 use std::path::Path;
 
 use hermesllm::apis::anthropic_messages::{request, response, stream};
-use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
+use hermesllm::apis::{ReadEvents, WriteOptions};
 use hermesllm::representation::{Losses, ProviderResponse};
-use hermesllm::sse::{Frame, Framer};
-use hermesllm::translate::{Collector, Grammar, Order};
+use hermesllm::translate::{Collector, Order};
 use serde_json::{Map, Value};
+use traffic::json::difference;
+use traffic::streams::{self, events};
 
 /// Requests that are none, which the provider refused as well.
 const REFUSED: &[(&str, &str)] = &[(
@@ -66,21 +67,6 @@ fn normal(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.into_iter().map(normal).collect()),
         other => other,
-    }
-}
-
-/// The first place at which two documents differ.
-fn difference(left: &Value, right: &Value, at: &str) -> Option<String> {
-    match (left, right) {
-        (Value::Object(own), Value::Object(other)) => own
-            .keys()
-            .chain(other.keys())
-            .find_map(|key| difference(&left[key], &right[key], &format!("{at}/{key}"))),
-        (Value::Array(own), Value::Array(other)) if own.len() == other.len() => (own.iter())
-            .zip(other)
-            .enumerate()
-            .find_map(|(index, (a, b))| difference(a, b, &format!("{at}/{index}"))),
-        _ => (left != right).then(|| format!("{at}: {left} is not {right}")),
     }
 }
 
@@ -156,38 +142,10 @@ fn every_answer_comes_back_as_it_was() {
     eprintln!("{count} answers and {errors} errors came back as they were");
 }
 
-/// Events of a stream: name and data.
-fn events(stream: &[u8]) -> Vec<(String, String)> {
-    let mut events = Vec::new();
-    Framer::new(16 << 20).push(stream, |frame| {
-        if let Frame::Event(event) = frame {
-            if let Some(data) = event.data {
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                events.push((text(event.name), text(&data)));
-            }
-        }
-    });
-    events
-}
-
 /// Reads events; gives the answer that they add up to, and the stream written again.
 fn pass(events: &[(String, String)]) -> (Collector, Vec<u8>, Losses) {
-    let mut reader = stream::Reader::default();
-    let mut grammar = Grammar::new(Order::Sequential);
-    let mut writer = stream::Writer::new(WriteOptions::default());
-    let mut collector = Collector::new();
-    let mut out = Vec::new();
-    let mut losses = Losses::new();
-    let mut sink = |event: hermesllm::representation::ProviderStreamResponse<'_>| {
-        collector.event(event.clone());
-        writer.event(event, &mut out, &mut losses);
-    };
-    for (name, data) in events {
-        let name = Some(name.as_str()).filter(|name| !name.is_empty());
-        reader.event(name, data, &mut |event| grammar.event(event, &mut sink));
-    }
-    reader.finish(&mut |event| grammar.event(event, &mut sink));
-    (collector, out, losses)
+    let writer = stream::Writer::new(WriteOptions::default());
+    streams::pass(stream::Reader::default(), Order::Sequential, writer, events)
 }
 
 #[test]

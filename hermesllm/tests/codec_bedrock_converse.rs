@@ -14,6 +14,7 @@ use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
 use hermesllm::representation::{Losses, ProviderResponse};
 use hermesllm::translate::{Collector, Grammar, Order};
 use serde_json::{Map, Value};
+use traffic::json::difference;
 
 struct Recording {
     name: String,
@@ -95,22 +96,6 @@ fn normal(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.into_iter().map(normal).collect()),
         other => other,
-    }
-}
-
-/// The first place at which two documents differ.
-fn difference(left: &Value, right: &Value, at: &str) -> Option<String> {
-    match (left, right) {
-        (Value::Object(own), Value::Object(other)) => own
-            .keys()
-            .chain(other.keys())
-            .find_map(|key| difference(&left[key], &right[key], &format!("{at}/{key}"))),
-        (Value::Array(own), Value::Array(other)) if own.len() == other.len() => own
-            .iter()
-            .zip(other)
-            .enumerate()
-            .find_map(|(index, (a, b))| difference(a, b, &format!("{at}/{index}"))),
-        _ => (left != right).then(|| format!("{at}: {left} is not {right}")),
     }
 }
 

@@ -9,11 +9,12 @@ use std::fs;
 use std::path::Path;
 
 use hermesllm::apis::cohere_chat::{request, response, stream};
-use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
+use hermesllm::apis::{ReadEvents, WriteOptions};
 use hermesllm::representation::Losses;
-use hermesllm::sse::{Frame, Framer};
-use hermesllm::translate::{Collector, Grammar, Order};
-use serde_json::{Map, Value};
+use hermesllm::translate::{Collector, Order};
+use serde_json::Value;
+use traffic::json::without_nulls;
+use traffic::streams::{self, events};
 
 struct Recording {
     name: String,
@@ -49,19 +50,6 @@ const FAILED: [(&str, &str); 1] = [(
     "your request resulted in an invalid tool generation. Try updating the messages or tool definitions",
 )];
 
-/// The normalisations: members that are `null` are as good as absent.
-fn normal(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members = members.into_iter().filter(|(_, value)| !value.is_null());
-            let kept: Map<_, _> = members.map(|(key, value)| (key, normal(value))).collect();
-            Value::Object(kept)
-        }
-        Value::Array(items) => items.into_iter().map(normal).collect(),
-        other => other,
-    }
-}
-
 #[test]
 fn every_request_comes_back_as_it_was() {
     let Some(recordings) = recordings() else {
@@ -78,47 +66,19 @@ fn every_request_comes_back_as_it_was() {
         let written = request::write(read.clone(), &mut losses);
         assert!(losses.is_empty(), "{name}: {losses:?}");
         assert_eq!(request::read(written.clone()), Ok(read), "{name}");
-        assert_eq!(normal(written), normal(body), "{name}");
+        assert_eq!(without_nulls(written), without_nulls(body), "{name}");
         count += 1;
     }
     eprintln!("{count} requests came back as they were");
 }
 
-/// Events of a stream: name and data.
-fn events(stream: &[u8]) -> Vec<(String, String)> {
-    let mut events = Vec::new();
-    Framer::new(16 << 20).push(stream, |frame| {
-        if let Frame::Event(event) = frame {
-            if let Some(data) = event.data {
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                events.push((text(event.name), text(&data)));
-            }
-        }
-    });
-    events
-}
-
 /// Reads events; gives the answer that they add up to, and the stream written again.
 fn pass(events: &[(String, String)]) -> (Collector, Vec<u8>, Losses) {
-    let mut reader = stream::Reader::default();
-    let mut grammar = Grammar::new(Order::Sequential);
-    let mut writer = stream::Writer::new(WriteOptions {
+    let writer = stream::Writer::new(WriteOptions {
         include_usage: true,
         ..WriteOptions::default()
     });
-    let mut collector = Collector::new();
-    let mut out = Vec::new();
-    let mut losses = Losses::new();
-    let mut sink = |event: hermesllm::representation::ProviderStreamResponse<'_>| {
-        collector.event(event.clone());
-        writer.event(event, &mut out, &mut losses);
-    };
-    for (name, data) in events {
-        let name = Some(name.as_str()).filter(|name| !name.is_empty());
-        reader.event(name, data, &mut |event| grammar.event(event, &mut sink));
-    }
-    reader.finish(&mut |event| grammar.event(event, &mut sink));
-    (collector, out, losses)
+    streams::pass(stream::Reader::default(), Order::Sequential, writer, events)
 }
 
 #[test]
@@ -188,7 +148,7 @@ fn every_answer_comes_back_as_it_was() {
         let written = response::write(read.clone(), &mut losses);
         assert!(losses.is_empty(), "{name}: {losses:?}");
         assert_eq!(response::read(written.clone()), Ok(read), "{name}");
-        assert_eq!(normal(written), normal(body), "{name}");
+        assert_eq!(without_nulls(written), without_nulls(body), "{name}");
         count += 1;
     }
     eprintln!("{count} answers and {errors} errors came back as they were");

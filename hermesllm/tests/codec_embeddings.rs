@@ -10,7 +10,8 @@ use std::fs;
 use hermesllm::apis::embeddings::{request, response, Encoding, Input, Vector};
 use hermesllm::apis::SupportedUpstreamAPIs::{self as Api, CohereEmbed, OpenAiEmbeddings};
 use hermesllm::representation::Losses;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use traffic::json::{difference, without_nulls};
 
 struct Recording {
     api: Api,
@@ -39,19 +40,6 @@ fn recordings() -> Option<Vec<Recording>> {
     Some(recordings)
 }
 
-/// The normalisations: members that are `null` are as good as absent.
-fn normal(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members = members.into_iter().filter(|(_, value)| !value.is_null());
-            let kept: Map<_, _> = members.map(|(key, value)| (key, normal(value))).collect();
-            Value::Object(kept)
-        }
-        Value::Array(items) => items.into_iter().map(normal).collect(),
-        other => other,
-    }
-}
-
 fn other(api: Api) -> Api {
     match api {
         CohereEmbed => OpenAiEmbeddings,
@@ -76,7 +64,11 @@ fn every_request_comes_back_as_it_was_and_asks_the_other_api_for_the_same() {
         let read = request::read(api, body.clone()).expect(&name);
         let written = request::write(api, read.clone(), &mut losses).expect(&name);
         assert!(losses.is_empty(), "{name}: {losses:?}");
-        assert_eq!(normal(written), normal(body.clone()), "{name}");
+        assert_eq!(
+            without_nulls(written),
+            without_nulls(body.clone()),
+            "{name}"
+        );
         count += 1;
         let to = other(api);
         let has_tokens = |at: &Input| matches!(at, Input::Tokens(_));
@@ -106,21 +98,6 @@ fn every_request_comes_back_as_it_was_and_asks_the_other_api_for_the_same() {
         }
     }
     eprintln!("{count} requests came back as they were; {translated} were translated, {refused} of tokens refused");
-}
-
-/// The first place where two documents differ. They are long: the vectors are not printed.
-fn difference(left: &Value, right: &Value, at: &str) -> Option<String> {
-    match (left, right) {
-        (Value::Object(own), Value::Object(other)) => own
-            .keys()
-            .chain(other.keys())
-            .find_map(|key| difference(&left[key], &right[key], &format!("{at}/{key}"))),
-        (Value::Array(own), Value::Array(other)) if own.len() == other.len() => (own.iter())
-            .zip(other)
-            .enumerate()
-            .find_map(|(index, (a, b))| difference(a, b, &format!("{at}/{index}"))),
-        _ => (left != right).then(|| at.to_owned()),
-    }
 }
 
 #[test]
@@ -156,7 +133,7 @@ fn every_answer_comes_back_as_it_was() {
             object.entry("object").or_insert("list".into());
         }
         assert_eq!(
-            difference(&normal(written.unwrap()), &normal(body), ""),
+            difference(&without_nulls(written.unwrap()), &without_nulls(body), ""),
             None,
             "{name}"
         );

@@ -15,6 +15,7 @@ use hermesllm::representation::{Losses, PartKind, ProviderResponse, StopReason, 
 use hermesllm::sse::{Frame, Framer};
 use hermesllm::translate::{Collector, Grammar, Order};
 use serde_json::{json, Map, Value};
+use traffic::json::difference;
 
 struct Recording {
     name: String,
@@ -198,22 +199,6 @@ fn normal(value: Value, under: &str) -> Value {
             Value::Array(items.collect())
         }
         other => other,
-    }
-}
-
-/// The first place at which two documents differ.
-fn difference(left: &Value, right: &Value, at: &str) -> Option<String> {
-    match (left, right) {
-        (Value::Object(own), Value::Object(other)) => own
-            .keys()
-            .chain(other.keys())
-            .find_map(|key| difference(&left[key], &right[key], &format!("{at}/{key}"))),
-        (Value::Array(own), Value::Array(other)) if own.len() == other.len() => own
-            .iter()
-            .zip(other)
-            .enumerate()
-            .find_map(|(index, (a, b))| difference(a, b, &format!("{at}/{index}"))),
-        _ => (left != right).then(|| format!("{at}: {left} is not {right}")),
     }
 }
 

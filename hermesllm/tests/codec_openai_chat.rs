@@ -16,6 +16,7 @@ use hermesllm::representation::{
 use hermesllm::sse::{Frame, Framer};
 use hermesllm::translate::{Collector, Grammar, Order};
 use serde_json::{Map, Value};
+use traffic::json::difference;
 
 /// Requests that are none, which the provider refused as well.
 const REFUSED: &[(&str, &str)] = &[(
@@ -91,21 +92,6 @@ fn without_null(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.into_iter().map(without_null).collect()),
         other => other,
-    }
-}
-
-/// The first place at which two documents differ.
-fn difference(left: &Value, right: &Value, at: &str) -> Option<String> {
-    match (left, right) {
-        (Value::Object(own), Value::Object(other)) => own
-            .keys()
-            .chain(other.keys())
-            .find_map(|key| difference(&left[key], &right[key], &format!("{at}/{key}"))),
-        (Value::Array(own), Value::Array(other)) if own.len() == other.len() => (own.iter())
-            .zip(other)
-            .enumerate()
-            .find_map(|(index, (a, b))| difference(a, b, &format!("{at}/{index}"))),
-        _ => (left != right).then(|| format!("{at}: {left} is not {right}")),
     }
 }
 

@@ -9,11 +9,12 @@ use std::fs;
 use std::path::Path;
 
 use hermesllm::apis::openai_completions::{request, response, stream};
-use hermesllm::apis::{ReadEvents, WriteEvents, WriteOptions};
+use hermesllm::apis::{ReadEvents, WriteOptions};
 use hermesllm::representation::{Losses, PartKind, ProviderResponse};
-use hermesllm::sse::{Frame, Framer};
-use hermesllm::translate::{Collector, Grammar, Order};
-use serde_json::{Map, Value};
+use hermesllm::translate::{Collector, Order};
+use serde_json::Value;
+use traffic::json::without_nulls;
+use traffic::streams::{self, events};
 
 struct Recording {
     name: String,
@@ -43,19 +44,6 @@ fn recording(file: &Path) -> Recording {
     }
 }
 
-/// The normalisations: members that are `null` are as good as absent.
-fn normal(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members = members.into_iter().filter(|(_, value)| !value.is_null());
-            let kept: Map<_, _> = members.map(|(key, value)| (key, normal(value))).collect();
-            Value::Object(kept)
-        }
-        Value::Array(items) => items.into_iter().map(normal).collect(),
-        other => other,
-    }
-}
-
 #[test]
 fn every_request_comes_back_as_it_was() {
     let Some(recordings) = recordings() else {
@@ -72,47 +60,24 @@ fn every_request_comes_back_as_it_was() {
         let written = request::write(read.clone(), &mut losses);
         assert!(losses.is_empty(), "{name}: {losses:?}");
         assert_eq!(request::read(written.clone()), Ok(read), "{name}");
-        assert_eq!(normal(written), normal(body), "{name}");
+        assert_eq!(without_nulls(written), without_nulls(body), "{name}");
         count += 1;
     }
     eprintln!("{count} requests came back as they were");
 }
 
-/// Events of a stream: name and data.
-fn events(stream: &[u8]) -> Vec<(String, String)> {
-    let mut events = Vec::new();
-    Framer::new(16 << 20).push(stream, |frame| {
-        if let Frame::Event(event) = frame {
-            if let Some(data) = event.data {
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                events.push((text(event.name), text(&data)));
-            }
-        }
-    });
-    events
-}
-
 /// Reads events; gives the answer that they add up to, and the stream written again.
 fn pass(events: &[(String, String)]) -> (Collector, Vec<u8>, Losses) {
-    let mut reader = stream::Reader::default();
-    let mut grammar = Grammar::new(Order::Interleaved);
-    let mut writer = stream::Writer::new(WriteOptions {
+    let writer = stream::Writer::new(WriteOptions {
         include_usage: true,
         ..WriteOptions::default()
     });
-    let mut collector = Collector::new();
-    let mut out = Vec::new();
-    let mut losses = Losses::new();
-    let mut sink = |event: hermesllm::representation::ProviderStreamResponse<'_>| {
-        collector.event(event.clone());
-        writer.event(event, &mut out, &mut losses);
-    };
-    for (name, data) in events {
-        let name = Some(name.as_str()).filter(|name| !name.is_empty());
-        reader.event(name, data, &mut |event| grammar.event(event, &mut sink));
-    }
-    reader.finish(&mut |event| grammar.event(event, &mut sink));
-    (collector, out, losses)
+    streams::pass(
+        stream::Reader::default(),
+        Order::Interleaved,
+        writer,
+        events,
+    )
 }
 
 #[test]
@@ -188,7 +153,7 @@ fn every_answer_comes_back_as_it_was() {
         let found = response::read_error(recording.status, &body);
         if recording.status >= 400 {
             let written = response::write_error(&found.expect(&name));
-            assert_eq!(normal(written), normal(body), "{name}");
+            assert_eq!(without_nulls(written), without_nulls(body), "{name}");
             errors += 1;
             continue;
         }
@@ -197,7 +162,11 @@ fn every_answer_comes_back_as_it_was() {
         let mut losses = Losses::new();
         let written = response::write(read.clone(), &mut losses);
         assert!(losses.is_empty(), "{name}: {losses:?}");
-        assert_eq!(normal(written.clone()), normal(numbered(body)), "{name}");
+        assert_eq!(
+            without_nulls(written.clone()),
+            without_nulls(numbered(body)),
+            "{name}"
+        );
         assert_eq!(response::read(written), Ok(read), "{name}");
         count += 1;
     }

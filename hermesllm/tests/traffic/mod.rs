@@ -1,4 +1,10 @@
-//! Where recorded traffic is: `$MESETA_CORPUS`, else beside the repository.
+//! Recorded traffic, and what the tests of all codecs do with it. It is in `$MESETA_CORPUS`, else beside
+//! the repository.
+
+#[allow(dead_code, reason = "each test uses a part of it")]
+pub mod json;
+#[allow(dead_code, reason = "only tests of streams use it")]
+pub mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};
