@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::address::ListenAddress;
+use crate::pool::Policy;
 use crate::problem::Notice;
 use crate::provider::Provider;
 use crate::redacted::without_userinfo;
@@ -33,6 +34,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// What there is to say about the file.
     pub notices: Vec<Notice>,
+    /// How a name that is no pool is called.
+    pub(crate) policy: Policy,
     pub(crate) models: Models,
 }
 
@@ -132,10 +135,16 @@ pub struct Server {
     pub max_request_bytes: usize,
     /// The largest single event of an answer, in bytes.
     pub max_event_bytes: usize,
+    /// The largest answer that is relayed, in bytes: Envoy holds what a slow client has not read.
+    pub max_response_bytes: usize,
     /// How long running exchanges may take to end when the server stops.
     pub drain_timeout: Duration,
     /// The form of log lines.
     pub log: LogFormat,
+    /// How the server's own calls reach providers.
+    pub egress: Egress,
+    /// How long a relayed stream may be silent before the client is told that it lives.
+    pub heartbeat: Option<Duration>,
 }
 
 impl Default for Server {
@@ -149,8 +158,44 @@ impl Default for Server {
             max_request_bytes: 32 << 20,
             // Images come base64-encoded in one event.
             max_event_bytes: 16 << 20,
+            max_response_bytes: 64 << 20,
             drain_timeout: Duration::from_secs(30),
             log: LogFormat::Json,
+            egress: Egress::default(),
+            heartbeat: Some(Duration::from_secs(15)),
+        }
+    }
+}
+
+/// How the server's own calls reach providers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Egress {
+    /// Through Envoy's egress listener, at this Unix socket; by default `egress.sock` beside the
+    /// server's own.
+    Envoy(Option<PathBuf>),
+    /// Straight.
+    Direct,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self::Envoy(None)
+    }
+}
+
+impl Egress {
+    /// The socket of Envoy's egress listener for a server that listens here; `None` when there is
+    /// none.
+    pub fn socket(&self, server: &ListenAddress) -> Option<PathBuf> {
+        match (self, server) {
+            (Self::Direct, _) => None,
+            (Self::Envoy(Some(path)), _) => Some(path.clone()),
+            (Self::Envoy(None), ListenAddress::Unix(path)) => {
+                Some(path.with_file_name("egress.sock"))
+            }
+            (Self::Envoy(None), ListenAddress::Tcp(_)) => {
+                Some(PathBuf::from("/run/meseta/egress.sock"))
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ mod config;
 mod detected;
 mod load;
 mod near;
+mod pool;
 mod problem;
 mod provider;
 mod redacted;
@@ -36,14 +37,18 @@ mod units;
 
 pub use address::{AddressError, AdminAddress, ListenAddress};
 pub use config::{
-    Config, Cors, Listener, LogFormat, LogFormatError, Server, Tls, Tracing, Upstream,
+    Config, Cors, Egress, Listener, LogFormat, LogFormatError, Server, Tls, Tracing, Upstream,
 };
 pub use detected::detected;
 pub use load::{load, Source};
+pub use pool::{
+    Conditions, Cooldown, Destination, Failover, Hedge, Mirror, ModelRef, Policy, Pool, PoolTarget,
+    Rule, Select, Timeouts, UpstreamPath,
+};
 pub use problem::{Notice, NoticeKind, Problem, Problems};
 pub use provider::{OnLoss, OnLossError, Provider, Scheme};
 pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, RenderOptions};
-pub use resolve::{ListedModel, ResolveError, Target};
+pub use resolve::{ListedModel, ResolveError, Resolved, Target};
 pub use schema::{json_schema, reference};
 pub use secret::Secret;
 pub use units::{parse_duration, parse_size, UnitError};

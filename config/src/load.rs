@@ -21,6 +21,7 @@ use std::path::Path;
 use serde_yaml::Value;
 
 use crate::config::Config;
+use crate::pool::Policy;
 use crate::problem::{Problem, Problems};
 use crate::schema::{ROOT, VERSIONS};
 
@@ -133,6 +134,7 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
         upstream,
         files: Vec::new(),
         notices: Vec::new(),
+        policy: Policy::default(),
         models,
     })
 }

@@ -8,8 +8,9 @@ use super::findings::Findings;
 use super::providers::Entry;
 use super::schema;
 use crate::near;
+use crate::pool::{Destination, ModelRef};
 use crate::provider::Provider;
-use crate::resolve::{Alias, Model, Models};
+use crate::resolve::{Alias, Models};
 use crate::schema::ALIAS;
 
 /// Builds every name by which a model can be asked for.
@@ -41,7 +42,7 @@ pub(super) fn read(
             continue;
         }
         let place = models.known.len();
-        let model = Model {
+        let model = ModelRef {
             provider,
             model: entry.model.clone(),
             id: entry.id.clone(),
@@ -51,12 +52,13 @@ pub(super) fn read(
         bare.push((place, entry));
         if entry.is_default {
             match &models.default {
-                None => models.default = Some(model),
-                Some(other) => {
+                None => models.default = Some(Destination::Model(model)),
+                Some(Destination::Model(other)) => {
                     let reason = format!("`{}` is the default already", other.id);
                     let hint = "at most one entry has `default: true`";
                     findings.problem_with(&key(entry, "default"), reason, hint);
                 }
+                Some(Destination::Pool(_)) => {}
             }
         }
     }
@@ -75,7 +77,7 @@ fn expand(entry: &Entry<'_>, entries: &[Entry<'_>], provider: usize, models: &mu
             continue;
         }
         models.by_name.insert(id.clone(), models.known.len());
-        models.known.push(Model {
+        models.known.push(ModelRef {
             provider,
             model: model.clone(),
             id,
@@ -157,7 +159,13 @@ fn read_aliases(node: &Node<'_>, models: &mut Models, findings: &mut Findings<'_
     for (name, (node, target)) in &targets {
         if let Some(model) = follow(name, target, node, &targets, models, findings) {
             let target = target.clone();
-            models.aliases.insert(name.clone(), Alias { target, model });
+            models.aliases.insert(
+                name.clone(),
+                Alias {
+                    target,
+                    leads_to: Destination::Model(model),
+                },
+            );
         }
     }
 }
@@ -170,7 +178,7 @@ fn follow(
     targets: &IndexMap<String, (Node<'_>, String)>,
     models: &Models,
     findings: &mut Findings<'_>,
-) -> Option<Model> {
+) -> Option<ModelRef> {
     let mut passed = vec![name];
     let mut current = target;
     while let Some((_, next)) = targets.get(current) {

@@ -232,17 +232,22 @@ fn decide(
     }
     context.outcome.requested_model = requested.unwrap_or_default().to_owned();
     context.outcome.stream = request.stream();
-    let target = config.resolve(requested).map_err(|error| match error {
-        ResolveError::Missing => ApiError::new(
-            ErrorCode::MissingModel,
-            "the request names no model and no default is configured",
-        )
-        .with_param("model"),
-        ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
-    })?;
+    let resolved = config
+        .resolve(requested, &|_| None)
+        .map_err(|error| match error {
+            ResolveError::Missing => ApiError::new(
+                ErrorCode::MissingModel,
+                "the request names no model and no default is configured",
+            )
+            .with_param("model"),
+            ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
+        })?;
+    let first = resolved.targets.first();
+    let target = first.and_then(|first| config.target(&first.model));
+    let target = target.ok_or_else(|| unknown_model(requested.unwrap_or_default(), &[]))?;
     let provider = target.provider;
     context.outcome.provider.clone_from(&provider.name);
-    context.outcome.model.clone_from(&target.id);
+    context.outcome.model = target.id.to_owned();
 
     let mut edits = HeaderEdits::default();
     for name in &head.private {
@@ -257,7 +262,7 @@ fn decide(
     let ask_usage = request.stream() && !request.include_usage() && provider.entry().stream_usage;
     let (segments, translation) = if way == client.endpoint {
         let edited = request.edit(&RequestEdits {
-            model: Some(&target.model),
+            model: Some(target.model),
             ask_usage,
         });
         (edited.into_segments(), None)
@@ -296,7 +301,7 @@ fn decide(
         endpoint: client.endpoint.as_str(),
         dialect: client.dialect.as_str(),
         provider: &provider.name,
-        model: &target.id,
+        model: target.id,
         requested_model: requested.unwrap_or_default(),
         stream: request.stream(),
     });
@@ -306,7 +311,7 @@ fn decide(
     );
     let forwarded = Forwarded {
         client: client.clone(),
-        model: target.id.clone(),
+        model: target.id.to_owned(),
         strip_usage: ask_usage && asks,
         estimated_input: (request.prompt_bytes() as u64).div_ceil(4),
         translation,
@@ -366,7 +371,7 @@ fn upstream_path(
     };
     let mut path = provider
         .entry()
-        .path(way, &provider.path_prefix, &target.model, query.as_deref())
+        .path(way, &provider.path_prefix, target.model, query.as_deref())
         .ok_or_else(|| translation::no_way(target, client.endpoint))?;
     if let Some(key) = credentials::apply(provider, way, head, edits)? {
         path.push(if path.contains('?') { '&' } else { '?' });

@@ -96,7 +96,7 @@ pub(crate) fn request(
     };
     let entry = target.provider.entry();
     let options = RequestOptions {
-        model: Some(&target.model),
+        model: Some(target.model),
         stream: Some(request.stream()),
         ask_usage: entry.stream_usage,
         max_completion_tokens: entry.max_completion_tokens,
