@@ -40,13 +40,13 @@ use meseta_config::{Config, Listener};
 
 pub(crate) use self::error::ExchangeError;
 
-use self::answer::Answering;
+use self::answer::{Answering, Origin};
 use self::outbox::Outbox;
 use self::reply::Client;
 use self::request::{Collecting, Forwarded};
 use crate::head::{RequestHead, ResponseHead};
 use crate::metrics::Metrics;
-use crate::outcome::{Ending, Outcome, Stage};
+use crate::outcome::{Account, Ending, Outcome, Stage};
 use crate::wire::Direction;
 
 /// Where the attributes of ext_proc arrive in a message.
@@ -96,6 +96,29 @@ pub(crate) struct Context {
     pub(crate) outbox: Outbox,
     /// What the exchange comes to.
     pub(crate) outcome: Outcome,
+}
+
+/// Where an answer goes, piece by piece, and where it is accounted for.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) direction: Direction,
+    pub(crate) account: &'a mut Account,
+    pub(crate) outbox: &'a mut Outbox,
+}
+
+impl Context {
+    /// Where an answer goes that Envoy streams to us.
+    fn sink(&mut self) -> Sink<'_> {
+        Sink {
+            config: &self.config,
+            metrics: &self.metrics,
+            direction: Direction::Response,
+            account: &mut self.outcome.answer,
+            outbox: &mut self.outbox,
+        }
+    }
 }
 
 /// The state machine of one exchange.
@@ -162,7 +185,7 @@ impl Exchange {
 
     /// Ends the account of an exchange that we break off.
     pub(crate) fn fail(&mut self, error: &ExchangeError) {
-        self.context.outcome.error = Some(error.reason());
+        self.context.outcome.answer.error = Some(error.reason());
         self.context.outcome.report(Ending::Failed);
     }
 
@@ -214,11 +237,11 @@ impl Exchange {
             }
             (State::Answering(mut answering), Request::ResponseBody(body)) => {
                 let end = body.end_of_stream;
-                let ended = answering.push(context, body.body, end)?;
+                let ended = answering.push(&mut context.sink(), body.body.into(), end)?;
                 self.answered(answering, ended)
             }
             (State::Answering(mut answering), Request::ResponseTrailers(_)) => {
-                let ending = answering.trailers(context)?;
+                let ending = answering.trailers(&mut context.sink())?;
                 self.answered(answering, Some(ending))
             }
             // What is still on its way of a request that has been answered already.
@@ -259,7 +282,8 @@ impl Exchange {
         code_details: Option<String>,
     ) -> State {
         self.context.outcome.stage = Stage::Response;
-        match Answering::begin(&mut self.context, forwarded, head, code_details) {
+        let origin = Origin::of_details(code_details);
+        match Answering::begin(&mut self.context, forwarded, head, origin) {
             Some(answering) => State::Answering(Box::new(answering)),
             None => {
                 self.ending = Some(Ending::Complete);

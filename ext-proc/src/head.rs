@@ -7,7 +7,7 @@ use std::fmt;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::HttpHeaders;
 use hermesllm::dialect::Dialect;
-use meseta_proto::headers::INTERNAL_PREFIX;
+use meseta_proto::headers::{self as names, INTERNAL_PREFIX};
 
 /// Headers that carry a client's credentials or say where the client is. None of them concerns a
 /// provider. `x-forwarded-proto` would belong here as well, but Envoy finds no route without it:
@@ -49,6 +49,55 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// Headers in the order in which they came, names in lower case. Their values never show in `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// The first value of a header, where it is a text.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(own, _)| own == name)?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// Those that may go on to the other side of a proxy, with their values.
+    pub(crate) fn passing(&self) -> Vec<(String, Vec<u8>)> {
+        let passing = self.0.iter().filter(|(name, _)| !stays(name));
+        passing.cloned().collect()
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|(name, _)| name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+/// Whether a header belongs to one connection, to a proxy or to Envoy and us.
+fn stays(name: &str) -> bool {
+    name.starts_with(':')
+        || name.starts_with(INTERNAL_PREFIX)
+        || name.starts_with("x-envoy-")
+        || OF_A_CONNECTION.contains(&name)
+        || names::HIDDEN.contains(&name)
+}
+
+/// Headers that a proxy does not pass on (RFC 9110, 7.6.1), or sets anew.
+const OF_A_CONNECTION: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// The headers of a request that decide something.
 #[derive(Debug, Default)]
 pub(crate) struct RequestHead {
@@ -71,6 +120,8 @@ pub(crate) struct RequestHead {
     pub(crate) dialect: Option<Dialect>,
     /// The private headers that are there: they go no further.
     pub(crate) private: Vec<&'static str>,
+    /// All headers, for a request that the server sends itself. Values may be secret.
+    pub(crate) all: Headers,
     /// No body follows.
     pub(crate) end_of_stream: bool,
 }
@@ -83,7 +134,9 @@ impl RequestHead {
             ..Self::default()
         };
         let (mut api_key, mut others) = (None, None);
-        for (key, value) in pairs(headers) {
+        for (key, raw) in pairs(headers) {
+            let value = text(&raw);
+            head.all.0.push((key.clone(), raw));
             if let Some(private) = PRIVATE.iter().find(|name| **name == key) {
                 if !head.private.contains(private) {
                     head.private.push(private);
@@ -135,55 +188,117 @@ pub(crate) struct ResponseHead {
     pub(crate) content_length: Option<u64>,
     /// Headers that only we may set.
     pub(crate) internal: Vec<String>,
+    /// All headers that may go on, of an answer that Envoy does not hold.
+    pub(crate) own: Vec<(String, Vec<u8>)>,
+    /// It is our meter's own; to be believed of Envoy alone.
+    pub(crate) is_of_meter: bool,
+    /// It is Envoy's own, and why: flags, `;`, details. To be believed of Envoy alone.
+    pub(crate) of_envoy: Option<String>,
     /// The answer has no body.
     pub(crate) end_of_stream: bool,
 }
 
+/// Of an answer that is an error: what helps a client that it reaches, perhaps after another attempt.
+const OF_ERRORS: [&str; 12] = [
+    "anthropic-request-id",
+    "apim-request-id",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "openai-request-id",
+    "request-id",
+    "retry-after",
+    "retry-after-ms",
+    "x-amzn-requestid",
+    "x-request-id",
+    "x-should-retry",
+];
+
 impl ResponseHead {
+    /// Reads the answer to a request of the server's own.
+    pub(crate) fn of_own(status: http::StatusCode, headers: &http::HeaderMap) -> Self {
+        let mut head = Self {
+            status: status.as_u16(),
+            ..Self::default()
+        };
+        for (name, value) in headers {
+            let name = name.as_str();
+            match name {
+                names::METER => head.is_of_meter = true,
+                names::ENVOY => head.of_envoy = Some(text(value.as_bytes())),
+                _ => head.note(name, text(value.as_bytes())),
+            }
+            if name == "content-length" || !stays(name) {
+                let value = value.as_bytes().to_vec();
+                head.own.push((name.to_owned(), value));
+            }
+        }
+        head
+    }
+
+    /// Leaves of the headers those that help with an error.
+    pub(crate) fn keep_of_errors(&mut self) {
+        self.own
+            .retain(|(name, _)| OF_ERRORS.contains(&name.as_str()));
+    }
+
+    /// The value of a header of an answer to a request of the server's own.
+    pub(crate) fn own(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.own.iter().find(|(own, _)| own == name)?;
+        std::str::from_utf8(value).ok()
+    }
+
+    fn note(&mut self, name: &str, value: String) {
+        match name {
+            "content-type" => self.content_type = Some(value),
+            "content-encoding" => {
+                // Repeated fields add up, in order.
+                match &mut self.content_encoding {
+                    Some(encodings) => {
+                        encodings.push(',');
+                        encodings.push_str(&value);
+                    }
+                    None => self.content_encoding = Some(value),
+                }
+            }
+            "content-length" => self.content_length = value.parse().ok(),
+            _ => {}
+        }
+    }
+
     /// Reads the headers that matter; an unreadable status is 0.
     pub(crate) fn read(headers: HttpHeaders) -> Self {
         let mut head = Self {
             end_of_stream: headers.end_of_stream,
             ..Self::default()
         };
-        for (key, value) in pairs(headers) {
+        for (key, raw) in pairs(headers) {
+            let value = text(&raw);
             match key.as_str() {
                 ":status" => head.status = value.parse().unwrap_or(0),
-                "content-type" => head.content_type = Some(value),
-                "content-encoding" => {
-                    // Repeated fields add up, in order.
-                    match &mut head.content_encoding {
-                        Some(encodings) => {
-                            encodings.push(',');
-                            encodings.push_str(&value);
-                        }
-                        None => head.content_encoding = Some(value),
-                    }
-                }
-                "content-length" => head.content_length = value.parse().ok(),
-                _ if key.starts_with(INTERNAL_PREFIX) => head.internal.push(key),
-                _ => {}
+                name if name.starts_with(INTERNAL_PREFIX) => head.internal.push(key),
+                name => head.note(name, value),
             }
         }
         head
     }
 }
 
-fn pairs(headers: HttpHeaders) -> impl Iterator<Item = (String, String)> {
-    headers
-        .headers
-        .unwrap_or_default()
-        .headers
-        .into_iter()
-        .map(|header| {
-            // No header is passed over: one whose value is no text may be one to take off.
-            let value = match String::from_utf8(header.raw_value) {
-                Ok(value) if value.is_empty() => header.value,
-                Ok(value) => value,
-                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            };
-            (header.key, value)
-        })
+fn pairs(headers: HttpHeaders) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let headers = headers.headers.unwrap_or_default().headers;
+    headers.into_iter().map(|header| {
+        let raw = if header.raw_value.is_empty() {
+            header.value.into_bytes()
+        } else {
+            header.raw_value
+        };
+        (header.key, raw)
+    })
+}
+
+/// No header is passed over: one whose value is no text may be one to take off.
+fn text(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw).into_owned()
 }
 
 /// The token of an `authorization` header: after `Bearer`, or the whole value when it names no

@@ -25,6 +25,7 @@ mod server;
 mod service;
 mod spans;
 mod telemetry;
+mod upstream;
 mod wire;
 
 pub use reload::{Load, LoadError, Loaded, ReloadOptions, XdsError, XdsOptions};

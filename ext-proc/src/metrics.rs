@@ -48,6 +48,11 @@ labels!(
     LossLabels { client, provider, kind }
 );
 
+labels!(
+    /// One attempt at a target: `answered`, or why not.
+    AttemptLabels { provider, model, result }
+);
+
 /// A single label called `reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Reason(pub(crate) &'static str);
@@ -86,6 +91,7 @@ pub(crate) struct Metrics {
     pub(crate) models_not_labelled: Counter,
     pub(crate) log_lines_dropped: Gauge,
     pub(crate) losses: Family<LossLabels, Counter>,
+    pub(crate) attempts: Family<AttemptLabels, Counter>,
     pub(crate) reloads: Counter,
     pub(crate) reload_failures: Counter,
     pub(crate) last_reload_failed: Gauge,
@@ -167,6 +173,12 @@ impl Metrics {
             "Places in requests and answers that the other API has no place for",
             losses.clone(),
         );
+        let attempts = Family::default();
+        registry.register(
+            "attempts",
+            "Attempts at targets that the server made itself, by what came of them",
+            attempts.clone(),
+        );
         let reloads = Counter::default();
         registry.register(
             "config_reloads",
@@ -206,6 +218,7 @@ impl Metrics {
             models_not_labelled,
             log_lines_dropped,
             losses,
+            attempts,
             reloads,
             reload_failures,
             last_reload_failed,

@@ -7,10 +7,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use envoy_types::pb::google::protobuf::Struct;
+use hermesllm::dialect::Dialect;
 use hermesllm::usage::Usage;
+use meseta_config::Target;
+use meseta_proto::RequestMetadata;
 
 use crate::metrics::{ExchangeLabels, Metrics, Phase, Reason, TargetLabels, TokenLabels};
 use crate::spans::ExchangeSpan;
+use crate::wire;
 
 /// Who produced the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,6 +88,31 @@ impl Stage {
     }
 }
 
+/// What is known of one answer: of the one that the client gets, or of one that may become it.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    pub(crate) status: u16,
+    pub(crate) source: Source,
+    pub(crate) error: Option<&'static str>,
+    /// Envoy's own word on an answer that it gave itself.
+    pub(crate) code_details: Option<String>,
+    pub(crate) usage: Usage,
+    pub(crate) usage_estimated: bool,
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) response_id: Option<String>,
+    pub(crate) response_model: Option<String>,
+    /// When the first content came.
+    pub(crate) first_content: Option<Instant>,
+    pub(crate) response_bytes: u64,
+}
+
+impl Account {
+    /// Marks the first content of the answer, once.
+    pub(crate) fn content_started(&mut self) {
+        self.first_content.get_or_insert_with(Instant::now);
+    }
+}
+
 /// An exchange as it is accounted for.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -96,21 +126,13 @@ pub(crate) struct Outcome {
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) requested_model: String,
-    pub(crate) status: u16,
-    pub(crate) source: Source,
     pub(crate) stream: bool,
     pub(crate) stage: Stage,
-    pub(crate) error: Option<&'static str>,
-    /// Envoy's own word on an answer that it gave itself.
-    pub(crate) code_details: Option<String>,
-    pub(crate) usage: Usage,
-    pub(crate) usage_estimated: bool,
-    pub(crate) finish_reason: Option<String>,
-    pub(crate) response_id: Option<String>,
-    pub(crate) response_model: Option<String>,
-    pub(crate) first_token: Option<Duration>,
+    /// How often a provider was asked, hedges included.
+    pub(crate) attempts: u32,
+    /// What the client got.
+    pub(crate) answer: Account,
     pub(crate) request_bytes: u64,
-    pub(crate) response_bytes: u64,
     pub(crate) overhead_request: Duration,
     pub(crate) overhead_response: Duration,
 }
@@ -130,20 +152,11 @@ impl Outcome {
             provider: String::new(),
             model: String::new(),
             requested_model: String::new(),
-            status: 0,
-            source: Source::None,
             stream: false,
             stage: Stage::Request,
-            error: None,
-            code_details: None,
-            usage: Usage::default(),
-            usage_estimated: false,
-            finish_reason: None,
-            response_id: None,
-            response_model: None,
-            first_token: None,
+            attempts: 0,
+            answer: Account::default(),
             request_bytes: 0,
-            response_bytes: 0,
             overhead_request: Duration::ZERO,
             overhead_response: Duration::ZERO,
         }
@@ -157,11 +170,34 @@ impl Outcome {
         }
     }
 
-    /// Marks the first content of the answer, once.
-    pub(crate) fn content_started(&mut self) {
-        if self.first_token.is_none() {
-            self.first_token = Some(self.started.elapsed());
-        }
+    /// Notes who is asked.
+    pub(crate) fn at(&mut self, target: &Target<'_>) {
+        self.provider.clone_from(&target.provider.name);
+        target.id.clone_into(&mut self.model);
+    }
+
+    /// What the meter and Envoy's access log are told.
+    pub(crate) fn request_metadata(&self, dialect: Dialect) -> Struct {
+        wire::request_metadata(&RequestMetadata {
+            listener: &self.listener,
+            endpoint: self.endpoint,
+            dialect: dialect.as_str(),
+            provider: &self.provider,
+            model: &self.model,
+            requested_model: &self.requested_model,
+            stream: self.stream,
+        })
+    }
+
+    /// From the request's headers to the first content of the answer.
+    pub(crate) fn first_token(&self) -> Option<Duration> {
+        let first = self.answer.first_content?;
+        Some(first.saturating_duration_since(self.started))
+    }
+
+    /// How long the exchange has lasted.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Writes log line, metrics and span. The second call and all after it do nothing.
@@ -182,22 +218,23 @@ impl Outcome {
             provider = known(&self.provider),
             model = known(&self.model),
             requested_model = known(&self.requested_model),
-            status = self.status,
-            answered_by = self.source.as_str(),
+            status = self.answer.status,
+            answered_by = self.answer.source.as_str(),
             ending = ending.as_str(),
             stage = self.stage.as_str(),
-            error = self.error,
-            code_details = self.code_details,
+            error = self.answer.error,
+            code_details = self.answer.code_details,
             stream = self.stream,
-            finish_reason = self.finish_reason,
-            input_tokens = self.usage.input,
-            output_tokens = self.usage.output,
-            cached_tokens = self.usage.cached,
-            reasoning_tokens = self.usage.reasoning,
-            usage_estimated = self.usage_estimated,
+            attempts = self.attempts,
+            finish_reason = self.answer.finish_reason,
+            input_tokens = self.answer.usage.input,
+            output_tokens = self.answer.usage.output,
+            cached_tokens = self.answer.usage.cached,
+            reasoning_tokens = self.answer.usage.reasoning,
+            usage_estimated = self.answer.usage_estimated,
             request_bytes = self.request_bytes,
-            response_bytes = self.response_bytes,
-            first_token_ms = self.first_token.map(millis),
+            response_bytes = self.answer.response_bytes,
+            first_token_ms = self.first_token().map(millis),
             total_ms = millis(total),
             overhead_us = micros(overhead),
             "exchange"
@@ -215,18 +252,18 @@ impl Outcome {
                 endpoint: self.endpoint.to_owned(),
                 provider: self.provider.clone(),
                 model: model.clone(),
-                status_class: status_class(self.status).to_owned(),
+                status_class: status_class(self.answer.status).to_owned(),
                 ending: ending.as_str().to_owned(),
             })
             .inc();
-        if let Some(reason) = self.error {
+        if let Some(reason) = self.answer.error {
             metrics.errors.get_or_create(&Reason(reason)).inc();
         }
         if ending == Ending::Aborted {
             let phase = Phase(self.stage.as_str());
             metrics.aborted.get_or_create(&phase).inc();
         }
-        if self.source != Source::Provider {
+        if self.answer.source != Source::Provider {
             return;
         }
         let overhead = &metrics.overhead;
@@ -245,21 +282,21 @@ impl Outcome {
             .duration
             .get_or_create(&target)
             .observe(total.as_secs_f64());
-        if let (true, Some(first_token)) = (self.stream, self.first_token) {
+        if let (true, Some(first_token)) = (self.stream, self.first_token()) {
             metrics
                 .first_token
                 .get_or_create(&target)
                 .observe(first_token.as_secs_f64());
         }
-        if self.usage_estimated {
+        if self.answer.usage_estimated {
             metrics.usage_estimated.inc();
         }
         for (kind, count) in [
-            ("input", self.usage.input),
-            ("output", self.usage.output),
-            ("cached", self.usage.cached),
-            ("cache_write", self.usage.cache_write),
-            ("reasoning", self.usage.reasoning),
+            ("input", self.answer.usage.input),
+            ("output", self.answer.usage.output),
+            ("cached", self.answer.usage.cached),
+            ("cache_write", self.answer.usage.cache_write),
+            ("reasoning", self.answer.usage.reasoning),
         ] {
             if count > 0 {
                 metrics

@@ -12,8 +12,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{field::Empty, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use meseta_config::Target;
+
 use crate::head::RequestHead;
-use crate::outcome::Outcome;
+use crate::outcome::{Account, Outcome};
 
 /// The target of exchange spans; the log output leaves it out.
 pub(crate) const TARGET: &str = "meseta::span";
@@ -29,6 +31,58 @@ pub(crate) fn enable() {
 /// The span of one exchange, or nothing when spans are off.
 #[derive(Debug)]
 pub(crate) struct ExchangeSpan(Option<Span>);
+
+/// The span of one attempt at a provider, or nothing when spans are off.
+#[derive(Debug)]
+pub(crate) struct AttemptSpan(Option<Span>);
+
+impl AttemptSpan {
+    /// Starts the span of an attempt, as a child of its exchange's.
+    pub(crate) fn start(exchange: &ExchangeSpan, target: &Target<'_>, number: u32) -> Self {
+        let Some(parent) = &exchange.0 else {
+            return Self(None);
+        };
+        Self(Some(tracing::info_span!(
+            target: "meseta::span",
+            parent: parent,
+            "attempt",
+            otel.kind = "client",
+            "gen_ai.provider.name" = target.provider.name,
+            "gen_ai.request.model" = target.id,
+            "http.request.resend_count" = i64::from(number.saturating_sub(1)),
+            "http.response.status_code" = Empty,
+            "error.type" = Empty,
+            "meseta.attempt.result" = Empty,
+        )))
+    }
+
+    /// The headers that carry this span's context to the provider; none when spans are off.
+    pub(crate) fn propagate(&self) -> Vec<(String, String)> {
+        propagated(self.0.as_ref())
+    }
+
+    /// Fills the attributes in and ends the span.
+    pub(crate) fn end(self, account: &Account, result: &'static str) {
+        let Some(span) = self.0 else { return };
+        if account.status != 0 {
+            span.record("http.response.status_code", i64::from(account.status));
+        }
+        span.record("meseta.attempt.result", result);
+        if result != "answered" {
+            span.set_status(Status::error(result));
+            span.record("error.type", result);
+        }
+    }
+}
+
+fn propagated(span: Option<&Span>) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    if let Some(span) = span {
+        TraceContextPropagator::new()
+            .inject_context(&span.context(), &mut Outgoing(&mut headers));
+    }
+    headers
+}
 
 struct Incoming<'a>(&'a RequestHead);
 
@@ -103,12 +157,7 @@ impl ExchangeSpan {
 
     /// The headers that carry this span's context to the provider; none when spans are off.
     pub(crate) fn propagate(&self) -> Vec<(String, String)> {
-        let mut headers = Vec::new();
-        if let Some(span) = &self.0 {
-            TraceContextPropagator::new()
-                .inject_context(&span.context(), &mut Outgoing(&mut headers));
-        }
-        headers
+        propagated(self.0.as_ref())
     }
 
     /// The trace id in hex, for the log line.
@@ -134,7 +183,10 @@ impl ExchangeSpan {
         let name = format!("{operation} {}", outcome.model);
         span.context().span().update_name(name.trim().to_owned());
         span.record("gen_ai.operation.name", operation);
-        span.record("http.response.status_code", i64::from(outcome.status));
+        span.record(
+            "http.response.status_code",
+            i64::from(outcome.answer.status),
+        );
         span.record("meseta.listener", &*outcome.listener);
         span.record("meseta.ending", ending);
         if !outcome.request_id.is_empty() {
@@ -147,7 +199,7 @@ impl ExchangeSpan {
             span.record("llm.model", &outcome.model);
             span.record("gen_ai.request.stream", outcome.stream);
             span.record("llm.is_streaming", outcome.stream);
-            let usage = &outcome.usage;
+            let usage = &outcome.answer.usage;
             for (name, count) in [
                 ("gen_ai.usage.input_tokens", usage.input),
                 ("gen_ai.usage.output_tokens", usage.output),
@@ -164,23 +216,26 @@ impl ExchangeSpan {
             }
         }
         for (name, value) in [
-            ("gen_ai.response.model", &outcome.response_model),
-            ("gen_ai.response.id", &outcome.response_id),
-            ("gen_ai.response.finish_reasons", &outcome.finish_reason),
+            ("gen_ai.response.model", &outcome.answer.response_model),
+            ("gen_ai.response.id", &outcome.answer.response_id),
+            (
+                "gen_ai.response.finish_reasons",
+                &outcome.answer.finish_reason,
+            ),
         ] {
             if let Some(value) = value {
                 span.record(name, value.as_str());
             }
         }
-        if let Some(first_token) = outcome.first_token {
+        if let Some(first_token) = outcome.first_token() {
             span.record(
                 "gen_ai.server.time_to_first_token",
                 first_token.as_secs_f64(),
             );
         }
-        let failed = outcome.status >= 400 || ending != "complete";
+        let failed = outcome.answer.status >= 400 || ending != "complete";
         if failed {
-            let reason = outcome.error.unwrap_or(ending);
+            let reason = outcome.answer.error.unwrap_or(ending);
             span.set_status(Status::error(reason));
             span.record("error.type", reason);
         }

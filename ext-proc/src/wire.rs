@@ -5,13 +5,14 @@
 //! protocol's defaults differ between fields.
 
 use envoy_types::pb::envoy::config::core::v3::{
-    header_value_option::HeaderAppendAction, HeaderValue, HeaderValueOption,
+    header_value_option::HeaderAppendAction, HeaderMap, HeaderValue, HeaderValueOption,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     body_mutation::Mutation, common_response::ResponseStatus, processing_response::Response,
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse,
-    ProcessingResponse, StreamedBodyResponse, TrailersResponse,
+    streamed_immediate_response::Response as Local, BodyMutation, BodyResponse, CommonResponse,
+    HeaderMutation, HeadersResponse, HttpHeaders, ImmediateResponse, ProcessingResponse,
+    StreamedBodyResponse, StreamedImmediateResponse, TrailersResponse,
 };
 use envoy_types::pb::google::protobuf::{value::Kind, Struct, Value};
 use meseta_proto::{RequestMetadata, Scalar, UsageMetadata};
@@ -26,6 +27,8 @@ pub(crate) enum Direction {
     Request,
     /// Upstream to client.
     Response,
+    /// This server to client, in pieces.
+    Local,
 }
 
 /// Changes to a set of headers.
@@ -64,6 +67,29 @@ impl HeaderEdits {
         self
     }
 
+    /// Makes the changes on headers that are at hand. Names are in lower case.
+    pub(crate) fn onto(self, mut headers: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+        for name in &self.inner.remove_headers {
+            headers.retain(|(own, _)| own != name);
+        }
+        for option in self.inner.set_headers {
+            let action = option.append_action();
+            let Some(header) = option.header else {
+                continue;
+            };
+            let is_there = headers.iter().any(|(own, _)| *own == header.key);
+            match action {
+                HeaderAppendAction::AddIfAbsent if is_there => continue,
+                HeaderAppendAction::OverwriteIfExistsOrAdd if is_there => {
+                    headers.retain(|(own, _)| *own != header.key);
+                }
+                _ => {}
+            }
+            headers.push((header.key, header.raw_value));
+        }
+        headers
+    }
+
     fn push(&mut self, name: &str, value: &[u8], action: HeaderAppendAction) -> &mut Self {
         self.inner.set_headers.push(HeaderValueOption {
             header: Some(HeaderValue {
@@ -96,10 +122,40 @@ pub(crate) fn headers(
     message(
         match direction {
             Direction::Request => Response::RequestHeaders(response),
-            Direction::Response => Response::ResponseHeaders(response),
+            Direction::Response | Direction::Local => Response::ResponseHeaders(response),
         },
         metadata,
     )
+}
+
+/// The headers of an answer of our own that is sent in pieces; they begin with `:status`.
+pub(crate) fn local_headers(
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    end_of_stream: bool,
+    metadata: Option<Struct>,
+) -> ProcessingResponse {
+    let header = |(key, raw_value)| HeaderValue {
+        key,
+        value: String::new(),
+        raw_value,
+    };
+    let first = (":status".to_owned(), status.to_string().into_bytes());
+    let headers = std::iter::once(first).chain(headers);
+    let response = HttpHeaders {
+        headers: Some(HeaderMap {
+            headers: headers.map(header).collect(),
+        }),
+        end_of_stream,
+        ..HttpHeaders::default()
+    };
+    message(local(Local::HeadersResponse(response)), metadata)
+}
+
+fn local(response: Local) -> Response {
+    Response::StreamedImmediateResponse(StreamedImmediateResponse {
+        response: Some(response),
+    })
 }
 
 /// One chunk of a body; at most [`MAX_CHUNK`] bytes are advised.
@@ -109,22 +165,24 @@ pub(crate) fn body(
     end_of_stream: bool,
     metadata: Option<Struct>,
 ) -> ProcessingResponse {
-    let response = BodyResponse {
+    let streamed = StreamedBodyResponse {
+        body: chunk,
+        end_of_stream,
+        ..StreamedBodyResponse::default()
+    };
+    let mutated = |streamed| BodyResponse {
         response: Some(CommonResponse {
             body_mutation: Some(BodyMutation {
-                mutation: Some(Mutation::StreamedResponse(StreamedBodyResponse {
-                    body: chunk,
-                    end_of_stream,
-                    ..StreamedBodyResponse::default()
-                })),
+                mutation: Some(Mutation::StreamedResponse(streamed)),
             }),
             ..CommonResponse::default()
         }),
     };
     message(
         match direction {
-            Direction::Request => Response::RequestBody(response),
-            Direction::Response => Response::ResponseBody(response),
+            Direction::Request => Response::RequestBody(mutated(streamed)),
+            Direction::Response => Response::ResponseBody(mutated(streamed)),
+            Direction::Local => local(Local::BodyResponse(streamed)),
         },
         metadata,
     )
@@ -136,7 +194,7 @@ pub(crate) fn trailers(direction: Direction, metadata: Option<Struct>) -> Proces
     message(
         match direction {
             Direction::Request => Response::RequestTrailers(response),
-            Direction::Response => Response::ResponseTrailers(response),
+            Direction::Response | Direction::Local => Response::ResponseTrailers(response),
         },
         metadata,
     )

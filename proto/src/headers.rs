@@ -19,3 +19,23 @@ pub const LOSS: &str = "x-meseta-loss";
 /// On answers that are one document and translated: places of the provider's answer that the client's
 /// API has no place for. Of a stream they are not known when the headers go.
 pub const ANSWER_LOSS: &str = "x-meseta-answer-loss";
+
+/// On answers: how many attempts there have been, hedges included.
+pub const ATTEMPTS: &str = "x-meseta-attempts";
+
+/// Headers that no provider may see: of ours and of Envoy's, what they tell of the client, and what
+/// clients say to the proxy alone.
+pub const HIDDEN: [&str; 12] = [
+    CLUSTER,
+    MODEL,
+    crate::LISTENER_KEY,
+    "x-envoy-external-address",
+    "x-envoy-internal",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-arch-ratelimit-selector",
+    "x-model-affinity",
+    "x-plano-cache",
+    "x-plano-max-switch-spend-pct",
+];

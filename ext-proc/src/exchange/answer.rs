@@ -9,6 +9,7 @@ mod passage;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use envoy_types::pb::google::protobuf::Struct;
 use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
@@ -21,7 +22,7 @@ use self::passage::{Document, Passage};
 use super::reply;
 use super::request::Forwarded;
 use super::translation::{self, Translation};
-use super::{Context, ExchangeError};
+use super::{Context, ExchangeError, Sink};
 use crate::cors;
 use crate::decode::Decoder;
 use crate::head::ResponseHead;
@@ -43,20 +44,94 @@ pub(crate) struct Answering {
     kind: BodyKind,
     passage: Passage,
     /// The headers of an answer that is translated as a whole, until it is.
-    held: Option<HeaderEdits>,
+    held: Option<Headers>,
     decoder: Option<Decoder>,
     published_events: u64,
     published_at: Instant,
 }
 
+/// The headers of an answer, until they are sent.
+#[derive(Debug)]
+struct Headers {
+    status: u16,
+    /// The status is another than the provider's.
+    replaced: bool,
+    /// All headers of an answer that Envoy does not hold.
+    own: Vec<(String, Vec<u8>)>,
+    edits: HeaderEdits,
+}
+
+impl Headers {
+    fn set_status(&mut self, status: u16) {
+        self.replaced |= self.status != status;
+        self.status = status;
+    }
+
+    fn send(self, sink: &mut Sink<'_>, metadata: Option<Struct>, end_of_stream: bool) {
+        let Self {
+            status, mut edits, ..
+        } = self;
+        sink.outbox.message(match sink.direction {
+            Direction::Local => {
+                wire::local_headers(status, edits.onto(self.own), end_of_stream, metadata)
+            }
+            direction => {
+                if self.replaced {
+                    edits.set(":status", status.to_string());
+                }
+                wire::headers(direction, edits, metadata)
+            }
+        });
+    }
+}
+
+/// Who gave an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The provider.
+    Provider,
+    /// Envoy itself or another filter of its chain, with its own word for why.
+    Envoy(Option<String>),
+}
+
+impl Origin {
+    /// By Envoy's details of the answer's status.
+    pub(crate) fn of_details(details: Option<String>) -> Self {
+        match details {
+            Some(details) if details != VIA_UPSTREAM => Self::Envoy(Some(details)),
+            _ => Self::Provider,
+        }
+    }
+}
+
 impl Answering {
-    /// Passes the headers on. `None`: there is no body, the answer is over.
+    /// Passes the headers on of an answer that Envoy streams to us. `None`: there is no body, the
+    /// answer is over.
     pub(crate) fn begin(
         context: &mut Context,
         forwarded: Forwarded,
         head: ResponseHead,
-        code_details: Option<String>,
+        origin: Origin,
     ) -> Option<Self> {
+        let has_no_body = head.end_of_stream;
+        let translation = forwarded.translation.as_deref();
+        if let (Some(translation), true, Origin::Provider) = (translation, has_no_body, &origin) {
+            let body = nothing(translation, head.status);
+            context.outcome.answer.status = head.status;
+            reply::replace(context, &forwarded.client, head.status, body);
+            return None;
+        }
+        let answering = Self::open(&mut context.sink(), forwarded, head, origin);
+        (!has_no_body).then_some(answering)
+    }
+
+    /// Passes the headers on.
+    pub(crate) fn open(
+        sink: &mut Sink<'_>,
+        forwarded: Forwarded,
+        head: ResponseHead,
+        origin: Origin,
+    ) -> Self {
         let Forwarded {
             client,
             model,
@@ -64,15 +139,16 @@ impl Answering {
             estimated_input,
             translation,
         } = forwarded;
-        let from_provider =
-            !model.is_empty() && code_details.as_deref().unwrap_or(VIA_UPSTREAM) == VIA_UPSTREAM;
-        let outcome = &mut context.outcome;
-        outcome.status = head.status;
-        outcome.source = if from_provider {
+        let from_provider = !model.is_empty() && origin == Origin::Provider;
+        let account = &mut *sink.account;
+        account.status = head.status;
+        account.source = if from_provider {
             Source::Provider
         } else {
-            outcome.error = Some("envoy_local_reply");
-            outcome.code_details = code_details;
+            account.error = Some("envoy_local_reply");
+            if let Origin::Envoy(details) = origin {
+                account.code_details = details;
+            }
             Source::Envoy
         };
 
@@ -106,13 +182,8 @@ impl Answering {
         };
         // What Envoy answers is in the client's API already.
         let translation = translation.filter(|_| from_provider);
-        if let (Some(translation), true) = (&translation, head.end_of_stream) {
-            let error = nothing(translation, head.status);
-            reply::replace(context, &client, head.status, error);
-            return None;
-        }
         let estimated_input = if from_provider { estimated_input } else { 0 };
-        let most_bytes = context.config.server.max_event_bytes;
+        let most_bytes = sink.config.server.max_event_bytes;
         let stream_type = translation
             .as_ref()
             .map_or("", |translation| translation.stream_type());
@@ -177,17 +248,20 @@ impl Answering {
             published_events: 0,
             published_at: Instant::now(),
         };
+        let message = Headers {
+            status: head.status,
+            replaced: false,
+            own: head.own,
+            edits,
+        };
         if matches!(answering.passage, Passage::Document(_)) {
             // Status and length are known when it is translated.
-            answering.held = Some(edits);
-            return Some(answering);
+            answering.held = Some(message);
+            return answering;
         }
-        let usage = answering.usage(context, head.end_of_stream);
-        let metadata = Some(wire::usage_metadata(&usage));
-        context
-            .outbox
-            .message(wire::headers(Direction::Response, edits, metadata));
-        (!head.end_of_stream).then_some(answering)
+        let usage = answering.usage(sink, head.end_of_stream);
+        message.send(sink, Some(wire::usage_metadata(&usage)), head.end_of_stream);
+        answering
     }
 
     /// Takes a piece of the body. `Some`: the answer is over.
@@ -197,16 +271,16 @@ impl Answering {
     /// so in mid-answer: the client must not see a clean end.
     pub(crate) fn push(
         &mut self,
-        context: &mut Context,
-        chunk: Vec<u8>,
+        sink: &mut Sink<'_>,
+        chunk: Bytes,
         end: bool,
     ) -> Result<Option<Ending>, ExchangeError> {
         let mut out = Vec::new();
-        if let Err(()) = self.read(chunk.into(), end, &mut out) {
-            return self.undecodable(context, out).map(Some);
+        if let Err(()) = self.read(chunk, end, &mut out) {
+            return self.break_off(sink, &undecodable(), out).map(Some);
         }
-        let ending = end.then(|| self.finish(context, &mut out));
-        self.emit(context, out, ending, true);
+        let ending = end.then(|| self.finish(sink, &mut out));
+        self.emit(sink, out, ending, true);
         Ok(ending)
     }
 
@@ -214,16 +288,14 @@ impl Answering {
     ///
     /// # Errors
     /// As [`Answering::push`].
-    pub(crate) fn trailers(&mut self, context: &mut Context) -> Result<Ending, ExchangeError> {
+    pub(crate) fn trailers(&mut self, sink: &mut Sink<'_>) -> Result<Ending, ExchangeError> {
         let mut out = Vec::new();
         if let Err(()) = self.read(Bytes::new(), true, &mut out) {
-            return self.undecodable(context, out);
+            return self.break_off(sink, &undecodable(), out);
         }
-        let ending = self.finish(context, &mut out);
-        self.emit(context, out, Some(ending), false);
-        context
-            .outbox
-            .message(wire::trailers(Direction::Response, None));
+        let ending = self.finish(sink, &mut out);
+        self.emit(sink, out, Some(ending), false);
+        sink.outbox.message(wire::trailers(sink.direction, None));
         Ok(ending)
     }
 
@@ -241,22 +313,22 @@ impl Answering {
         Ok(())
     }
 
-    fn finish(&mut self, context: &mut Context, out: &mut Vec<Bytes>) -> Ending {
+    fn finish(&mut self, sink: &mut Sink<'_>, out: &mut Vec<Bytes>) -> Ending {
         if let Passage::Document(document) = &mut self.passage {
             let body = document.translate();
             let status = document.error_status();
-            let lost = document.lost(context);
-            if let (Some(status), Some(edits)) = (status, &mut self.held) {
-                context.outcome.status = status;
-                edits.set(":status", status.to_string());
+            let lost = document.lost(sink);
+            if let (Some(status), Some(held)) = (status, &mut self.held) {
+                sink.account.status = status;
+                held.set_status(status);
             }
-            if let (Some(lost), Some(edits)) = (lost, &mut self.held) {
-                edits.set(headers::ANSWER_LOSS, lost);
+            if let (Some(lost), Some(held)) = (lost, &mut self.held) {
+                held.edits.set(headers::ANSWER_LOSS, lost);
             }
-            self.tell(context, body, out);
+            self.tell(sink, body, out);
         }
         let ending = self.passage.finish(out);
-        self.passage.count_losses(context);
+        self.passage.count_losses(sink);
         match ending {
             BodyEnding::Complete => Ending::Complete,
             BodyEnding::Truncated => Ending::Truncated,
@@ -265,57 +337,59 @@ impl Answering {
 
     /// Sends the headers that were held, and the body that they belong to: the translated one, or
     /// the error that there is none.
-    fn tell(
-        &mut self,
-        context: &mut Context,
-        body: Result<Vec<u8>, ApiError>,
-        out: &mut Vec<Bytes>,
-    ) {
-        let Some(mut edits) = self.held.take() else {
+    fn tell(&mut self, sink: &mut Sink<'_>, body: Result<Vec<u8>, ApiError>, out: &mut Vec<Bytes>) {
+        let Some(mut held) = self.held.take() else {
             return;
         };
         let body = body.unwrap_or_else(|error| {
-            context.outcome.error = Some(error.code.reason());
-            context.outcome.status = error.code.status();
-            edits.set(":status", error.code.status().to_string());
+            sink.account.error = Some(error.code.reason());
+            sink.account.status = error.code.status();
+            held.set_status(error.code.status());
             error.body(self.dialect)
         });
-        if self.dialect == Dialect::Bedrock && context.outcome.status >= 400 {
+        if self.dialect == Dialect::Bedrock && sink.account.status >= 400 {
             if let Some(kind) = aws_error_type(&body) {
-                edits.set(reply::AWS_ERROR_TYPE, kind);
+                held.edits.set(reply::AWS_ERROR_TYPE, kind);
             }
         }
-        edits.set("content-length", body.len().to_string());
-        let message = wire::headers(Direction::Response, edits, None);
-        context.outbox.message(message);
+        held.edits.set("content-length", body.len().to_string());
+        held.send(sink, None, false);
         out.push(body.into());
     }
 
-    /// Ends an answer that cannot be decoded any further.
-    fn undecodable(
+    /// Ends an answer whose rest will not come, with an error in the client's dialect.
+    ///
+    /// # Errors
+    /// As [`Answering::push`].
+    pub(crate) fn fail(
         &mut self,
-        context: &mut Context,
+        sink: &mut Sink<'_>,
+        error: &ApiError,
+    ) -> Result<Ending, ExchangeError> {
+        self.break_off(sink, error, Vec::new())
+    }
+
+    fn break_off(
+        &mut self,
+        sink: &mut Sink<'_>,
+        error: &ApiError,
         mut out: Vec<Bytes>,
     ) -> Result<Ending, ExchangeError> {
-        let error = ApiError::new(
-            ErrorCode::UpstreamProtocol,
-            "the provider's answer cannot be decoded",
-        );
         match &mut self.passage {
             Passage::Document(_) => {
                 out.clear();
-                self.tell(context, Err(error), &mut out);
-                self.emit(context, out, Some(Ending::Complete), true);
+                self.tell(sink, Err(error.clone()), &mut out);
+                self.emit(sink, out, Some(Ending::Complete), true);
                 return Ok(Ending::Complete);
             }
             Passage::Events { translator, .. } => {
                 let mut bytes = Vec::new();
-                translator.fail(&error, &mut bytes);
+                translator.fail(error, &mut bytes);
                 out.push(bytes.into());
             }
             Passage::Observed { observer, .. } => {
                 let mut bytes = Vec::new();
-                if !observer.fail(&error, &mut bytes) {
+                if !observer.fail(error, &mut bytes) {
                     return Err(ExchangeError::Undecodable);
                 }
                 out.push(bytes.into());
@@ -330,20 +404,20 @@ impl Answering {
                 out.push(error.stream_event(self.endpoint, sequence).into());
             }
         }
-        context.outcome.error = Some(error.code.reason());
-        self.emit(context, out, Some(Ending::Truncated), true);
+        sink.account.error = Some(error.code.reason());
+        self.emit(sink, out, Some(Ending::Truncated), true);
         Ok(Ending::Truncated)
     }
 
     /// Queues what goes to the client, with the usage when it is due.
     fn emit(
         &mut self,
-        context: &mut Context,
+        sink: &mut Sink<'_>,
         out: Vec<Bytes>,
         ending: Option<Ending>,
         end_of_stream: bool,
     ) {
-        context.outcome.response_bytes += out.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        sink.account.response_bytes += out.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         if self.held.is_some() {
             // Nothing may go before the headers.
             return;
@@ -351,16 +425,16 @@ impl Answering {
         let due = ending.is_some()
             || self.passage.progress().events >= self.published_events + USAGE_EVENTS
             || self.published_at.elapsed() >= USAGE_INTERVAL;
-        if ending == Some(Ending::Truncated) && context.outcome.error.is_none() {
-            context.outcome.error = Some(ErrorCode::UpstreamTruncated.reason());
+        if ending == Some(Ending::Truncated) && sink.account.error.is_none() {
+            sink.account.error = Some(ErrorCode::UpstreamTruncated.reason());
         }
-        let usage = self.usage(context, ending.is_some());
+        let usage = self.usage(sink, ending.is_some());
         if due {
             self.published_events = self.passage.progress().events;
             self.published_at = Instant::now();
         }
-        context.outbox.body(
-            Direction::Response,
+        sink.outbox.body(
+            sink.direction,
             out,
             ending.is_some() && end_of_stream,
             due.then(|| wire::usage_metadata(&usage)),
@@ -368,26 +442,26 @@ impl Answering {
     }
 
     /// Takes what is known into the outcome and returns the figures to publish.
-    fn usage(&self, context: &mut Context, complete: bool) -> UsageMetadata {
+    fn usage(&self, sink: &mut Sink<'_>, complete: bool) -> UsageMetadata {
         let progress = self.passage.progress();
-        let outcome = &mut context.outcome;
+        let account = &mut *sink.account;
         // What was counted on request has not been used.
         let (used, estimated) = match self.endpoint {
             Endpoint::CountTokens => (Usage::default(), false),
             _ => (progress.usage, progress.estimated),
         };
-        outcome.usage = used;
-        outcome.usage_estimated = estimated;
-        if progress.content_started && outcome.source == Source::Provider {
-            outcome.content_started();
+        account.usage = used;
+        account.usage_estimated = estimated;
+        if progress.content_started && account.source == Source::Provider {
+            account.content_started();
         }
-        if progress.error && outcome.error.is_none() {
-            outcome.error = Some("provider_error");
+        if progress.error && account.error.is_none() {
+            account.error = Some("provider_error");
         }
         if complete {
-            outcome.finish_reason = progress.finish_reason.map(str::to_owned);
-            outcome.response_id = progress.response_id.map(str::to_owned);
-            outcome.response_model = progress.model.map(str::to_owned);
+            account.finish_reason = progress.finish_reason.map(str::to_owned);
+            account.response_id = progress.response_id.map(str::to_owned);
+            account.response_model = progress.model.map(str::to_owned);
         }
         UsageMetadata {
             input_tokens: used.input,
@@ -399,6 +473,11 @@ impl Answering {
             complete,
         }
     }
+}
+
+fn undecodable() -> ApiError {
+    let message = "the provider's answer cannot be decoded";
+    ApiError::new(ErrorCode::UpstreamProtocol, message)
 }
 
 /// What reads an answer that passes as it is, where its API's streams are not always Server-Sent

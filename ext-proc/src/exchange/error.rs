@@ -51,6 +51,9 @@ pub(crate) enum ExchangeError {
     /// The upstream's answer cannot be decoded and has begun already.
     #[error("the upstream's answer cannot be decoded")]
     Undecodable,
+    /// The upstream's answer has begun and will not be completed.
+    #[error("the upstream's answer broke off")]
+    Truncated,
     /// Envoy's half of the stream ended in the middle.
     #[error("the ext_proc stream ended before the exchange did")]
     StreamEnded,
@@ -73,6 +76,7 @@ impl ExchangeError {
             Self::EmptyMessage => "empty_message",
             Self::Unexpected { .. } => "unexpected_message",
             Self::Undecodable => "undecodable_answer",
+            Self::Truncated => "truncated_answer",
             Self::StreamEnded => "stream_ended",
             Self::DrainTimeout => "drain_timeout",
             Self::Panicked => "panic",
@@ -88,7 +92,7 @@ impl ExchangeError {
             | Self::ObservabilityMode
             | Self::Listener => Status::failed_precondition(message),
             Self::EmptyMessage | Self::Unexpected { .. } => Status::invalid_argument(message),
-            Self::Undecodable => Status::data_loss(message),
+            Self::Undecodable | Self::Truncated => Status::data_loss(message),
             Self::StreamEnded => Status::aborted(message),
             Self::DrainTimeout => Status::unavailable(message),
             Self::Panicked => Status::internal(message),
@@ -100,7 +104,7 @@ impl std::fmt::Display for Direction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Request => "request",
-            Self::Response => "response",
+            Self::Response | Self::Local => "response",
         })
     }
 }

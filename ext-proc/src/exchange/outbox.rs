@@ -15,6 +15,8 @@ use crate::wire::{self, Direction, MAX_CHUNK};
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     waiting: VecDeque<Waiting>,
+    /// The last bytes of the answers of our own that went in here.
+    tail: Tail,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,24 @@ struct Body {
     segments: VecDeque<Bytes>,
     end_of_stream: bool,
     metadata: Option<Struct>,
+}
+
+/// The end of a stream of bytes, as far as it tells where an event ends.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tail([u8; 4]);
+
+impl Tail {
+    fn note(&mut self, bytes: &[u8]) {
+        let last = bytes.len().saturating_sub(4);
+        for byte in bytes.iter().skip(last) {
+            self.0.rotate_left(1);
+            self.0[3] = *byte;
+        }
+    }
+
+    fn ends_event(self) -> bool {
+        matches!(self.0, [_, _, b'\n', b'\n'] | [_, _, b'\r', b'\r'] | *b"\r\n\r\n")
+    }
 }
 
 impl Outbox {
@@ -54,12 +74,48 @@ impl Outbox {
         if segments.is_empty() && !end_of_stream && metadata.is_none() {
             return;
         }
+        if direction == Direction::Local {
+            segments.iter().for_each(|own| self.tail.note(own));
+            // What came in one turn goes out in one message.
+            if let Some(Waiting::Body(last)) = self.waiting.back_mut() {
+                last.segments.extend(segments);
+                last.end_of_stream = end_of_stream;
+                last.metadata = metadata.or(last.metadata.take());
+                return;
+            }
+        }
         self.waiting.push_back(Waiting::Body(Body {
             direction,
             segments,
             end_of_stream,
             metadata,
         }));
+    }
+
+    /// Takes over what waits in another one, which begins with headers; these are left out when the
+    /// client has had some. The metadata goes with the first message.
+    pub(crate) fn take_over(&mut self, mut from: Outbox, metadata: Struct, without_headers: bool) {
+        match from.waiting.pop_front() {
+            Some(Waiting::Message(mut headers)) if !without_headers => {
+                match &mut headers.dynamic_metadata {
+                    Some(own) => own.fields.extend(metadata.fields),
+                    None => headers.dynamic_metadata = Some(metadata),
+                }
+                self.waiting.push_back(Waiting::Message(headers));
+            }
+            first => {
+                self.body(Direction::Local, Vec::new(), false, Some(metadata));
+                let is_body = |own: &Waiting| matches!(own, Waiting::Body(_));
+                self.waiting.extend(first.filter(is_body));
+            }
+        }
+        self.waiting.append(&mut from.waiting);
+        self.tail = from.tail;
+    }
+
+    /// Whether the answers of our own that went in here ended with an event.
+    pub(crate) fn is_between_events(&self) -> bool {
+        self.tail.ends_event()
     }
 
     pub(crate) fn next(&mut self) -> Option<ProcessingResponse> {

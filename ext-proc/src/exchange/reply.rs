@@ -1,9 +1,12 @@
 //! Answers of our own: in the client's dialect, with the headers that its library looks for.
 
+use std::time::Duration;
+
 use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::{Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
-use meseta_proto::RequestMetadata;
+
+use meseta_proto::headers;
 
 use super::Context;
 use crate::cors;
@@ -73,8 +76,24 @@ pub(crate) fn refuse(context: &mut Context, client: &Client, error: &ApiError) {
     refuse_with(context, client, error, HeaderEdits::default());
 }
 
+/// Answers with an error after attempts that came to nothing.
+pub(crate) fn refuse_after(
+    context: &mut Context,
+    client: &Client,
+    error: &ApiError,
+    attempts: u32,
+    retry_after: Option<Duration>,
+) {
+    let mut edits = HeaderEdits::default();
+    edits.set(headers::ATTEMPTS, attempts.to_string());
+    if let Some(wait) = retry_after {
+        edits.set("retry-after", wait.as_secs_f64().ceil().to_string());
+    }
+    refuse_with(context, client, error, edits);
+}
+
 fn refuse_with(context: &mut Context, client: &Client, error: &ApiError, mut edits: HeaderEdits) {
-    context.outcome.error = Some(error.code.reason());
+    context.outcome.answer.error = Some(error.code.reason());
     if error.code == ErrorCode::ProviderNotConfigured {
         // Understood by the clients of OpenAI and Anthropic: trying again will not help.
         edits.set("x-should-retry", "false");
@@ -108,9 +127,9 @@ pub(crate) fn send(
     mut edits: HeaderEdits,
 ) {
     let outcome = &mut context.outcome;
-    outcome.status = status;
-    outcome.source = Source::Server;
-    outcome.response_bytes = body.len() as u64;
+    outcome.answer.status = status;
+    outcome.answer.source = Source::Server;
+    outcome.answer.response_bytes = body.len() as u64;
     if !body.is_empty() {
         edits.set("content-type", "application/json");
     }
@@ -120,16 +139,8 @@ pub(crate) fn send(
     if let Some(request_id) = &client.request_id {
         edits.set("x-request-id", request_id);
     }
-    let details = format!("meseta_{}", outcome.error.unwrap_or("answered"));
-    let metadata = wire::request_metadata(&RequestMetadata {
-        listener: &outcome.listener,
-        endpoint: outcome.endpoint,
-        dialect: client.dialect.as_str(),
-        provider: &outcome.provider,
-        model: &outcome.model,
-        requested_model: &outcome.requested_model,
-        stream: outcome.stream,
-    });
+    let details = format!("meseta_{}", outcome.answer.error.unwrap_or("answered"));
+    let metadata = outcome.request_metadata(client.dialect);
     let message = wire::immediate(status, edits, body, &details, Some(metadata));
     context.outbox.message(message);
 }

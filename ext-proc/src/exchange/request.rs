@@ -8,13 +8,13 @@ use bytes::{Bytes, BytesMut};
 use hermesllm::endpoint::{self, Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::models::{self, ModelCard};
-use hermesllm::request::{ProviderRequest, RequestEdits};
+use hermesllm::request::ProviderRequest;
 use meseta_config::{ResolveError, Target};
-use meseta_proto::{headers, RequestMetadata};
+use meseta_proto::headers;
 
-use super::credentials;
+use super::onward::{Asked, Forwarded, Prepared};
+use super::relay::{self, Relay};
 use super::reply::{self, Client};
-use super::translation::{self, Translation};
 use super::Context;
 use crate::cors::{self, Verdict};
 use crate::head::RequestHead;
@@ -29,33 +29,6 @@ pub(crate) struct Collecting {
     /// The model that the path names.
     path_model: Option<String>,
     body: Body,
-}
-
-/// A request that has gone upstream.
-#[derive(Debug)]
-pub(crate) struct Forwarded {
-    pub(crate) client: Client,
-    /// The model that serves, as `provider/model`.
-    pub(crate) model: String,
-    /// We asked for usage on the client's behalf and have to take it out again.
-    pub(crate) strip_usage: bool,
-    /// Prompt tokens, estimated from the size of the prompt.
-    pub(crate) estimated_input: u64,
-    /// The provider answers in another API than the client's.
-    pub(crate) translation: Option<Box<Translation>>,
-}
-
-impl Forwarded {
-    /// What is known of an answer to a request that we did not send on.
-    pub(crate) fn nowhere(client: Client) -> Self {
-        Self {
-            client,
-            model: String::new(),
-            strip_usage: false,
-            estimated_input: 0,
-            translation: None,
-        }
-    }
 }
 
 /// The bytes of a body that came in; one chunk is kept as it is.
@@ -192,7 +165,7 @@ impl Collecting {
     }
 
     /// Decides, and sends the request on or answers it. `None`: answered.
-    pub(crate) fn forward(self, context: &mut Context, trailers: bool) -> Option<Box<Forwarded>> {
+    pub(crate) fn forward(self, context: &mut Context, trailers: bool) -> Option<Onward> {
         let Self {
             head,
             client,
@@ -204,10 +177,16 @@ impl Collecting {
             Some(model) => request.and_then(|request| request.with_path_model(&model)),
             None => request,
         };
-        let decided =
-            request.and_then(|request| decide(context, &head, &client, &request, trailers));
+        let decided = request.and_then(|request| {
+            let asked = Asked {
+                head,
+                client: client.clone(),
+                request,
+            };
+            decide(context, asked, trailers)
+        });
         match decided {
-            Ok(forwarded) => Some(Box::new(forwarded)),
+            Ok(onward) => Some(onward),
             Err(error) => {
                 reply::refuse(context, &client, &error);
                 None
@@ -216,106 +195,77 @@ impl Collecting {
     }
 }
 
+/// How a request goes on.
+#[derive(Debug)]
+pub(crate) enum Onward {
+    /// Envoy calls the provider.
+    Direct(Box<Forwarded>),
+    /// The server calls providers itself.
+    Relay(Box<Relay>),
+}
+
 /// Everything between a complete request and its way upstream.
-fn decide(
-    context: &mut Context,
-    head: &RequestHead,
-    client: &Client,
-    request: &ProviderRequest,
-    trailers: bool,
-) -> Result<Forwarded, ApiError> {
+fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Onward, ApiError> {
     let config = context.config.clone();
-    let requested = request.model();
+    let requested = asked.request.model();
     if requested.is_some_and(|model| model.chars().any(char::is_control)) {
         let message = "a model name has no control characters";
         return Err(ApiError::new(ErrorCode::InvalidRequest, message).with_param("model"));
     }
     context.outcome.requested_model = requested.unwrap_or_default().to_owned();
-    context.outcome.stream = request.stream();
-    let resolved = config
-        .resolve(requested, &|_| None)
-        .map_err(|error| match error {
-            ResolveError::Missing => ApiError::new(
-                ErrorCode::MissingModel,
-                "the request names no model and no default is configured",
-            )
-            .with_param("model"),
-            ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
-        })?;
+    context.outcome.stream = asked.request.stream();
+    let header = |name: &str| asked.head.all.text(name);
+    let resolved = config.resolve(requested, &header);
+    let resolved = resolved.map_err(|error| match error {
+        ResolveError::Missing => ApiError::new(
+            ErrorCode::MissingModel,
+            "the request names no model and no default is configured",
+        )
+        .with_param("model"),
+        ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
+    })?;
+    if relay::is_for(&config, &resolved, &asked) {
+        let relay = Relay::new(context, &resolved, asked)?;
+        return Ok(Onward::Relay(Box::new(relay)));
+    }
     let first = resolved.targets.first();
     let target = first.and_then(|first| config.target(&first.model));
     let target = target.ok_or_else(|| unknown_model(requested.unwrap_or_default(), &[]))?;
+    context.outcome.at(&target);
+    context.outcome.attempts = 1;
+    let forwarded = direct(context, &asked, target, trailers)?;
+    Ok(Onward::Direct(Box::new(forwarded)))
+}
+
+/// Sends a request on to its provider by way of Envoy.
+fn direct(
+    context: &mut Context,
+    asked: &Asked,
+    target: Target<'_>,
+    trailers: bool,
+) -> Result<Forwarded, ApiError> {
     let provider = target.provider;
-    context.outcome.provider.clone_from(&provider.name);
-    context.outcome.model = target.id.to_owned();
-
-    let mut edits = HeaderEdits::default();
-    for name in &head.private {
-        edits.remove(name);
-    }
-    let way = provider
-        .entry()
-        .way(client.endpoint, request.stream())
-        .ok_or_else(|| translation::no_way(&target, client.endpoint))?;
-    let path = upstream_path(&target, head, client, way, &mut edits)?;
-
-    let ask_usage = request.stream() && !request.include_usage() && provider.entry().stream_usage;
-    let (segments, translation) = if way == client.endpoint {
-        let edited = request.edit(&RequestEdits {
-            model: Some(target.model),
-            ask_usage,
-        });
-        (edited.into_segments(), None)
-    } else {
-        let (body, mut translation) = translation::request(context, request, way, &target)?;
-        translation.options.json_array =
-            client.endpoint == Endpoint::StreamGenerateContent && !asks_for_events(&head.path);
-        for name in OF_ONE_API {
-            edits.remove(name);
-        }
-        edits.set("content-type", "application/json");
-        edits.set("accept", translation.accept());
-        (vec![body], Some(Box::new(translation)))
-    };
+    let Prepared {
+        path,
+        mut edits,
+        segments,
+        forwarded,
+    } = asked.prepare(&context.metrics, target)?;
     let length: usize = segments.iter().map(Bytes::len).sum();
     edits
         .set(":path", path)
         .set(":authority", &provider.authority)
         .set(":scheme", provider.scheme.as_str())
         .set(headers::CLUSTER, &provider.cluster)
-        .set("content-length", length.to_string())
-        // Answers are read event by event: compression would only be undone again.
-        .set("accept-encoding", "identity");
-    for (name, value) in &provider.entry().headers {
-        edits.set_if_absent(name, value);
-    }
-    for (name, value) in &provider.headers {
-        edits.set(name, value);
+        .set("content-length", length.to_string());
+    if !trailers {
+        // With request trailers Envoy 1.40 would send the body twice.
+        edits.set("x-envoy-retry-on", "connect-failure");
     }
     for (name, value) in context.outcome.span.propagate() {
         edits.set(&name, value);
     }
-
-    let metadata = wire::request_metadata(&RequestMetadata {
-        listener: &context.outcome.listener,
-        endpoint: client.endpoint.as_str(),
-        dialect: client.dialect.as_str(),
-        provider: &provider.name,
-        model: target.id,
-        requested_model: requested.unwrap_or_default(),
-        stream: request.stream(),
-    });
-    let asks = matches!(
-        client.endpoint,
-        Endpoint::ChatCompletions | Endpoint::Completions
-    );
-    let forwarded = Forwarded {
-        client: client.clone(),
-        model: target.id.to_owned(),
-        strip_usage: ask_usage && asks,
-        estimated_input: (request.prompt_bytes() as u64).div_ceil(4),
-        translation,
-    };
+    let metadata = context.outcome.request_metadata(asked.client.dialect);
     let outbox = &mut context.outbox;
     outbox.message(wire::headers(Direction::Request, edits, Some(metadata)));
     outbox.body(Direction::Request, segments, !trailers, None);
@@ -323,61 +273,6 @@ fn decide(
         outbox.message(wire::trailers(Direction::Request, None));
     }
     Ok(forwarded)
-}
-
-/// Headers that mean something to providers of one API only: `anthropic-version` is set anew where
-/// it is wanted.
-const OF_ONE_API: [&str; 10] = [
-    "anthropic-version",
-    "anthropic-beta",
-    "openai-organization",
-    "openai-project",
-    "openai-beta",
-    "x-goog-api-client",
-    "x-goog-user-project",
-    "amz-sdk-invocation-id",
-    "amz-sdk-request",
-    "x-amz-user-agent",
-];
-
-/// Whether a client of Gemini's wants Server-Sent Events; without a word it is a JSON array.
-fn asks_for_events(path_and_query: &str) -> bool {
-    let query = path_and_query.split_once('?').map(|(_, query)| query);
-    let mut parameters = query.unwrap_or_default().split('&');
-    parameters.any(|parameter| matches!(parameter, "alt=sse" | "$alt=sse"))
-}
-
-/// The path at the provider of the API that it is asked in, with the client's query string less its
-/// keys, where the API is the client's, and with the provider's key where it wants it there.
-fn upstream_path(
-    target: &Target<'_>,
-    head: &RequestHead,
-    client: &Client,
-    way: Endpoint,
-    edits: &mut HeaderEdits,
-) -> Result<String, ApiError> {
-    let provider = target.provider;
-    let query = head
-        .path
-        .split_once('?')
-        .filter(|_| way == client.endpoint)
-        .map(|(_, query)| credentials::query_without_keys(query));
-    let query = match query {
-        // A stream that is translated is read event by event.
-        None if way == Endpoint::StreamGenerateContent && way != client.endpoint => {
-            Some("alt=sse".to_owned())
-        }
-        query => query,
-    };
-    let mut path = provider
-        .entry()
-        .path(way, &provider.path_prefix, target.model, query.as_deref())
-        .ok_or_else(|| translation::no_way(target, client.endpoint))?;
-    if let Some(key) = credentials::apply(provider, way, head, edits)? {
-        path.push(if path.contains('?') { '&' } else { '?' });
-        path.push_str(&key);
-    }
-    Ok(path)
 }
 
 /// Refuses by the headers alone what no body could mend.

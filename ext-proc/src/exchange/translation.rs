@@ -15,8 +15,7 @@ use hermesllm::transcoder::BodyKind;
 use hermesllm::translate::{self, RequestOptions, TranslateError};
 use meseta_config::{OnLoss, Target};
 
-use super::Context;
-use crate::metrics::LossLabels;
+use crate::metrics::{LossLabels, Metrics};
 
 /// How many places a header names.
 const MOST_PLACES: usize = 5;
@@ -47,8 +46,8 @@ impl Translation {
     }
 
     /// Counts what was lost of an answer; what a header may say of it.
-    pub(crate) fn lost_of_answer(&self, context: &Context, losses: &Losses) -> Option<String> {
-        count(context, self.client, self.provider, losses);
+    pub(crate) fn lost_of_answer(&self, metrics: &Metrics, losses: &Losses) -> Option<String> {
+        count(metrics, self.client, self.provider, losses);
         self.tells.then(|| named(losses)).flatten()
     }
 
@@ -86,10 +85,11 @@ pub(crate) fn is_own_stream(api: Api, asked: bool, content_type: Option<&str>) -
 
 /// Translates a request to the API of `way`.
 pub(crate) fn request(
-    context: &Context,
+    metrics: &Metrics,
+    request_id: Option<&str>,
     request: &ProviderRequest,
     way: Endpoint,
-    target: &Target<'_>,
+    target: Target<'_>,
 ) -> Result<(Bytes, Translation), ApiError> {
     let (Some(client), Some(provider)) = (request.endpoint().api(), way.api()) else {
         return Err(no_way(target, request.endpoint()));
@@ -104,7 +104,7 @@ pub(crate) fn request(
     let translated = translate::request(client, provider, request.body(), &options)
         .map_err(|error| refused(error, target, request.endpoint()))?;
     let losses = &translated.losses;
-    count(context, client, provider, losses);
+    count(metrics, client, provider, losses);
     let policy = target.provider.on_loss;
     if policy == OnLoss::Reject && !losses.is_empty() {
         let places = places(losses, usize::MAX).join(", ");
@@ -117,7 +117,6 @@ pub(crate) fn request(
     let tells = policy == OnLoss::Warn;
     let lost = tells.then(|| named(losses)).flatten();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let request_id = &context.outcome.request_id;
     Ok((
         translated.body.into(),
         Translation {
@@ -129,6 +128,7 @@ pub(crate) fn request(
                 model: target.model.to_string(),
                 created: now.map_or(0, |since| since.as_secs()),
                 id: request_id
+                    .unwrap_or_default()
                     .chars()
                     .filter(char::is_ascii_alphanumeric)
                     .collect(),
@@ -141,14 +141,14 @@ pub(crate) fn request(
     ))
 }
 
-fn count(context: &Context, client: Api, provider: Api, losses: &Losses) {
+fn count(metrics: &Metrics, client: Api, provider: Api, losses: &Losses) {
     for loss in losses.as_slice() {
         let labels = LossLabels {
             client: client.as_str().to_owned(),
             provider: provider.as_str().to_owned(),
             kind: loss.kind.as_str().to_owned(),
         };
-        context.metrics.losses.get_or_create(&labels).inc();
+        metrics.losses.get_or_create(&labels).inc();
     }
 }
 
@@ -184,7 +184,7 @@ fn places(losses: &Losses, most: usize) -> Vec<String> {
     places
 }
 
-fn refused(error: TranslateError, target: &Target<'_>, endpoint: Endpoint) -> ApiError {
+fn refused(error: TranslateError, target: Target<'_>, endpoint: Endpoint) -> ApiError {
     match error {
         TranslateError::NotJson => {
             ApiError::new(ErrorCode::InvalidJson, "the request is not valid JSON")
@@ -199,7 +199,7 @@ fn refused(error: TranslateError, target: &Target<'_>, endpoint: Endpoint) -> Ap
 }
 
 /// There is no way from the client's API to any of the provider's.
-pub(crate) fn no_way(target: &Target<'_>, endpoint: Endpoint) -> ApiError {
+pub(crate) fn no_way(target: Target<'_>, endpoint: Endpoint) -> ApiError {
     ApiError::new(
         ErrorCode::UnsupportedApi,
         format!(

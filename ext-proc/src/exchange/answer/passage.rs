@@ -8,7 +8,7 @@ use hermesllm::translate::{self, Observed, Observer, StreamEnd, StreamTranslator
 use hermesllm::usage::Usage;
 
 use crate::exchange::translation::Translation;
-use crate::exchange::Context;
+use crate::exchange::Sink;
 
 /// A body on its way.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ impl Document {
     }
 
     /// What was lost of the document; what a header may say of it.
-    pub(super) fn lost(&self, context: &Context) -> Option<String> {
-        self.translation.lost_of_answer(context, &self.losses)
+    pub(super) fn lost(&self, sink: &Sink<'_>) -> Option<String> {
+        self.translation.lost_of_answer(sink.metrics, &self.losses)
     }
 
     /// The status to answer with in place of the provider's, once the document is translated: of an
@@ -179,7 +179,7 @@ impl Passage {
     }
 
     /// Counts what was lost of a stream that has ended.
-    pub(super) fn count_losses(&self, context: &Context) {
+    pub(super) fn count_losses(&self, sink: &Sink<'_>) {
         if let Self::Events {
             translator,
             translation,
@@ -187,7 +187,7 @@ impl Passage {
         } = self
         {
             // Its headers have gone long ago.
-            let _ = translation.lost_of_answer(context, translator.losses());
+            let _ = translation.lost_of_answer(sink.metrics, translator.losses());
         }
     }
 

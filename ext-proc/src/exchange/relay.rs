@@ -1,0 +1,597 @@
+//! An exchange whose provider the server calls itself, and the next one when that fails.
+//!
+//! Owns failover: which attempt is made when, what of it the client gets, and what becomes of the
+//! others. It polls in place, as all exchanges do: there is no task and no queue, and dropping it
+//! breaks every call off.
+//!
+//! Invariants:
+//! - Until content has gone to the client, a switch is silent: nothing of a failed attempt is sent.
+//! - Each target gets a request made from the client's own, with its own credential.
+//! - What our own meter refuses is final.
+//! - An answer never looks complete when it is not: it ends with an error in the client's dialect,
+//!   or is broken off.
+
+mod attempt;
+mod failed;
+mod opening;
+mod terms;
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+
+use hermesllm::error::{ApiError, ErrorCode};
+use meseta_config::{ModelRef, Policy, Resolved, UpstreamPath};
+use meseta_targets::{Exhausted, Next, Plan, Verdict};
+use tokio::time::{Instant, Sleep};
+
+use self::attempt::{error_of, Attempt, Step, Surroundings};
+use self::failed::{Failed, Reason};
+use self::opening::Opening;
+use super::onward::{Asked, Prepared};
+use super::outbox::Outbox;
+use super::reply;
+use super::{Context, ExchangeError};
+use crate::metrics::AttemptLabels;
+use crate::outcome::{Account, Ending};
+use crate::spans::AttemptSpan;
+use crate::upstream::CallRequest;
+use crate::wire::Direction;
+
+/// An exchange on its way.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    asked: Asked,
+    policy: Policy,
+    /// By the index of the plan's candidates.
+    targets: Vec<ModelRef>,
+    plan: Plan,
+    under_way: Vec<Attempt>,
+    /// Has begun as far as the target's health goes, and is sent after a pause.
+    paused: Option<(meseta_targets::Attempt, Instant)>,
+    /// The attempt whose answer the client gets.
+    answering: Option<Attempt>,
+    /// The provider's own word on the last attempt that failed with one.
+    refused: Option<Refused>,
+    last_failure: Option<Failed>,
+    /// An error of ours that kept a target from being asked.
+    unsendable: Option<ApiError>,
+    opening: Opening,
+    hedge_at: Option<Instant>,
+    hedged: bool,
+    total_at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// A provider's answer that is a failure: what the client gets if nothing better comes.
+#[derive(Debug)]
+struct Refused {
+    model: ModelRef,
+    account: Account,
+    outbox: Outbox,
+}
+
+/// Whether a request is for a relay.
+pub(crate) fn is_for(resolved: &Resolved<'_>) -> bool {
+    let policy = resolved.policy;
+    match policy.path {
+        Some(path) => path == UpstreamPath::Relay,
+        None => resolved.targets.len() > 1 || policy.needs_relay(),
+    }
+}
+
+impl Relay {
+    /// A relay whose first attempt is made when it is polled.
+    ///
+    /// # Errors
+    /// When no target can be asked at all.
+    pub(crate) fn new(
+        context: &Context,
+        resolved: &Resolved<'_>,
+        asked: Asked,
+    ) -> Result<Self, ApiError> {
+        let providers = &context.providers;
+        let (targets, candidates) = terms::candidates(&context.config, resolved, &asked)?;
+        let terms = terms::of(resolved, &asked);
+        let health = Arc::clone(&providers.health);
+        let plan = Plan::new(health, candidates, terms, providers.seed(), providers.now());
+        let policy = resolved.policy.clone();
+        let limit = policy.timeout.total.unwrap_or(context.listener.timeout);
+        let total_at = (!limit.is_zero()).then(|| Instant::now() + limit);
+        let heartbeat = context.config.server.heartbeat;
+        Ok(Self {
+            opening: Opening::new(&asked, heartbeat),
+            asked,
+            policy,
+            targets,
+            plan,
+            under_way: Vec::new(),
+            paused: None,
+            answering: None,
+            refused: None,
+            last_failure: None,
+            unsendable: None,
+            hedge_at: None,
+            hedged: false,
+            total_at,
+            timer: None,
+        })
+    }
+
+    /// Goes on. Ready: the exchange has ended, or there is something to send; pending: neither, and
+    /// the task will be woken.
+    ///
+    /// # Errors
+    /// When an answer has to be broken off.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context,
+        cx: &mut Task<'_>,
+    ) -> Poll<Result<Option<Ending>, ExchangeError>> {
+        loop {
+            let ended = match self.answering.is_some() {
+                true => self.poll_answer(context, cx)?,
+                false => self.poll_attempts(context, cx)?,
+            };
+            match ended {
+                Poll::Ready(Some(ending)) => return Poll::Ready(Ok(Some(ending))),
+                Poll::Ready(None) if !context.outbox.is_empty() => return Poll::Ready(Ok(None)),
+                Poll::Ready(None) => continue,
+                Poll::Pending => {}
+            }
+            match self.poll_timers(context, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(Some(ending))) => return Poll::Ready(Ok(Some(ending))),
+                Poll::Ready(Ok(None)) if !context.outbox.is_empty() => {
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(Ok(None)) => {}
+            }
+        }
+    }
+
+    fn poll_attempts(
+        &mut self,
+        context: &mut Context,
+        cx: &mut Task<'_>,
+    ) -> Result<Poll<Option<Ending>>, ExchangeError> {
+        if self.under_way.is_empty() && self.paused.is_none() {
+            return match self.begin_next(context) {
+                Ok(()) => Ok(Poll::Ready(None)),
+                Err(exhausted) => self.give_up(context, exhausted).map(|e| Poll::Ready(Some(e))),
+            };
+        }
+        let mut place = 0;
+        while place < self.under_way.len() {
+            let around = surroundings(context, &self.policy, &self.plan, &self.asked);
+            let Some(attempt) = self.under_way.get_mut(place) else {
+                break;
+            };
+            match attempt.poll(&around, cx) {
+                Poll::Pending => place += 1,
+                Poll::Ready(Step::Answers) => {
+                    let attempt = self.under_way.swap_remove(place);
+                    return self.accept(context, attempt).map(Poll::Ready);
+                }
+                Poll::Ready(Step::Failed(failed)) => {
+                    let attempt = self.under_way.swap_remove(place);
+                    if let Some(ending) = self.failed(context, attempt, *failed)? {
+                        return Ok(Poll::Ready(Some(ending)));
+                    }
+                    if self.under_way.is_empty() {
+                        return Ok(Poll::Ready(None));
+                    }
+                }
+            }
+        }
+        Ok(Poll::Pending)
+    }
+
+    /// Makes the next attempt, or plans it for after a pause.
+    fn begin_next(&mut self, context: &mut Context) -> Result<(), Exhausted> {
+        match self.plan.next(context.providers.now()) {
+            Next::Exhausted(exhausted) => Err(exhausted),
+            Next::Attempt(seat) if seat.delay().is_zero() => {
+                self.send(context, seat);
+                Ok(())
+            }
+            Next::Attempt(seat) => {
+                let at = Instant::now() + seat.delay();
+                self.paused = Some((seat, at));
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the request to a target.
+    fn send(&mut self, context: &mut Context, seat: meseta_targets::Attempt) {
+        let number = self.plan.attempts();
+        context.outcome.attempts = number;
+        let config = Arc::clone(&context.config);
+        let model = self.targets.get(seat.index()).cloned();
+        let target = model.as_ref().and_then(|model| config.target(model));
+        let (Some(model), Some(target)) = (model.clone(), target) else {
+            return self.note(context, seat, Failed::new(Reason::NoTarget));
+        };
+        let prepared = match self.asked.prepare(&context.metrics, target) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.unsendable = Some(error);
+                return self.note(context, seat, Failed::new(Reason::Unsendable));
+            }
+        };
+        let Prepared {
+            path,
+            mut edits,
+            segments,
+            forwarded,
+        } = prepared;
+        let span = AttemptSpan::start(&context.outcome.span, &target, number);
+        for (name, value) in span.propagate() {
+            edits.set(&name, value);
+        }
+        let request = CallRequest {
+            path,
+            headers: edits.onto(self.asked.head.all.passing()),
+            segments,
+        };
+        let upstreams = &context.providers.upstreams;
+        let call = upstreams.call(&config, target.provider, request);
+        let attempt = Attempt::begin(seat, model, forwarded, call, span);
+        if !self.hedged {
+            let after = terms::hedge_after(&self.policy, &context.providers, attempt.seat.id());
+            self.hedge_at = after.map(|after| Instant::now() + after);
+        }
+        self.under_way.push(attempt);
+    }
+
+    /// An attempt has failed before the client got anything of it. `Some`: so has the exchange.
+    fn failed(
+        &mut self,
+        context: &mut Context,
+        attempt: Attempt,
+        failed: Failed,
+    ) -> Result<Option<Ending>, ExchangeError> {
+        let Attempt {
+            seat,
+            model,
+            span,
+            account,
+            outbox,
+            ..
+        } = attempt;
+        span.end(&account, failed.reason.as_str());
+        if failed.has_answer {
+            self.refused = Some(Refused {
+                model,
+                account,
+                outbox,
+            });
+        }
+        self.note(context, seat, failed);
+        if failed.may_be_mended(&self.policy.failover.on) {
+            return Ok(None);
+        }
+        self.under_way.clear();
+        self.paused = None;
+        self.give_up(context, Exhausted::Attempts).map(Some)
+    }
+
+    /// Tells plan, health and metrics of an attempt that has failed.
+    fn note(&mut self, context: &Context, seat: meseta_targets::Attempt, failed: Failed) {
+        let now = context.providers.now();
+        self.last_failure = Some(failed);
+        self.plan.failed(seat.index(), &failed.failure(), now);
+        if let Some(model) = self.targets.get(seat.index()) {
+            count(context, model, failed.reason.as_str());
+        }
+        if failed.reason.is_of_target() {
+            seat.end(&Verdict::Failure(failed.failure()), now);
+        }
+    }
+
+    /// The client gets this attempt's answer; the others are broken off.
+    fn accept(
+        &mut self,
+        context: &mut Context,
+        mut attempt: Attempt,
+    ) -> Result<Option<Ending>, ExchangeError> {
+        self.under_way.clear();
+        self.paused = None;
+        self.hedge_at = None;
+        let first_token = attempt.account.first_content.map(|_| attempt.elapsed());
+        let streams = self.asked.request.stream();
+        attempt
+            .seat
+            .answers(first_token.filter(|_| streams), context.providers.now());
+        let account = std::mem::take(&mut attempt.account);
+        let outbox = std::mem::take(&mut attempt.outbox);
+        let is_stream = attempt.is_stream_of_events();
+        if self.opening.is_open() && !is_stream {
+            // The client has been promised events.
+            let reason = match account.status {
+                status @ 400.. => Reason::Status(status),
+                _ => Reason::BadAnswer,
+            };
+            context.outcome.answer = account;
+            self.answering = Some(attempt);
+            return self.end_opened(context, &error_of(reason)).map(Some);
+        }
+        self.opening.answers(is_stream);
+        self.take_over(context, &attempt.model, account, outbox);
+        let ended = attempt.ended();
+        self.answering = Some(attempt);
+        match ended {
+            Some(ending) => Ok(Some(self.ended(context, ending))),
+            None => Ok(None),
+        }
+    }
+
+    /// What an attempt has said becomes what the client is told.
+    fn take_over(
+        &mut self,
+        context: &mut Context,
+        model: &ModelRef,
+        account: Account,
+        outbox: Outbox,
+    ) {
+        let config = Arc::clone(&context.config);
+        if let Some(target) = config.target(model) {
+            context.outcome.at(&target);
+        }
+        context.outcome.answer = account;
+        let metadata = context.outcome.request_metadata(self.asked.client.dialect);
+        self.opening.pass(outbox, metadata, &mut context.outbox);
+    }
+
+    fn poll_answer(
+        &mut self,
+        context: &mut Context,
+        cx: &mut Task<'_>,
+    ) -> Result<Poll<Option<Ending>>, ExchangeError> {
+        let Some(attempt) = &mut self.answering else {
+            return Ok(Poll::Ready(None));
+        };
+        // Envoy does not push back on what is relayed: it holds what a slow client has not read.
+        let most = context.config.server.max_response_bytes as u64;
+        if context.outcome.answer.response_bytes > most {
+            let ending = self.break_off(context, Reason::TooLarge)?;
+            return Ok(Poll::Ready(Some(ending)));
+        }
+        match attempt.poll_rest(&mut context.local_sink(), cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(None)) => {
+                self.opening.sent(Instant::now());
+                Ok(Poll::Ready(None))
+            }
+            Poll::Ready(Ok(Some(ending))) => Ok(Poll::Ready(Some(self.ended(context, ending)))),
+            Poll::Ready(Err(reason)) => self.break_off(context, reason).map(|e| Poll::Ready(Some(e))),
+        }
+    }
+
+    /// The answer that the client gets has ended.
+    fn ended(&mut self, context: &Context, ending: Ending) -> Ending {
+        if let Some(attempt) = self.answering.take() {
+            let now = context.providers.now();
+            let answer = &context.outcome.answer;
+            let (verdict, result) = match (ending, answer.error) {
+                (Ending::Complete, Some(_)) if answer.status < 400 => {
+                    let failed = Failed::new(Reason::ErrorEvent);
+                    (Verdict::Failure(failed.failure()), failed.reason.as_str())
+                }
+                (Ending::Complete, _) => (Verdict::Success { first_token: None }, "answered"),
+                _ => {
+                    let failed = Failed::new(Reason::Truncated);
+                    (Verdict::Failure(failed.failure()), failed.reason.as_str())
+                }
+            };
+            attempt.span.end(answer, result);
+            count(context, &attempt.model, result);
+            attempt.seat.end(&verdict, now);
+        }
+        ending
+    }
+
+    /// Ends an answer of which the client has had a part.
+    fn break_off(&mut self, context: &mut Context, reason: Reason) -> Result<Ending, ExchangeError> {
+        let Some(mut attempt) = self.answering.take() else {
+            return Err(ExchangeError::Undecodable);
+        };
+        let error = error_of(reason);
+        let ending = attempt.break_off(&mut context.local_sink(), &error);
+        let failed = Failed::new(reason);
+        attempt.span.end(&context.outcome.answer, reason.as_str());
+        count(context, &attempt.model, reason.as_str());
+        if reason.is_of_target() {
+            let now = context.providers.now();
+            attempt.seat.end(&Verdict::Failure(failed.failure()), now);
+        }
+        ending.ok_or(ExchangeError::Truncated)
+    }
+
+    /// No attempt is left: the client gets the last provider's own answer, or an error of ours.
+    fn give_up(
+        &mut self,
+        context: &mut Context,
+        exhausted: Exhausted,
+    ) -> Result<Ending, ExchangeError> {
+        let final_failure = self.last_failure;
+        let is_final = final_failure.is_some_and(|failed| {
+            matches!(failed.reason, Reason::Meter | Reason::Total)
+        });
+        if let (Some(refused), false) = (self.refused.take(), is_final) {
+            if !self.opening.is_open() {
+                let Refused {
+                    model,
+                    account,
+                    outbox,
+                } = refused;
+                self.take_over(context, &model, account, outbox);
+                return Ok(Ending::Complete);
+            }
+            context.outcome.answer = refused.account;
+        }
+        let error = match (final_failure, self.unsendable.take()) {
+            (Some(failed), Some(error)) if failed.reason == Reason::Unsendable => error,
+            (Some(failed), _) => error_of(failed.reason),
+            (None, _) => nobody(exhausted),
+        };
+        context.outcome.answer.error = Some(error.code.reason());
+        if self.opening.is_open() {
+            return self.end_opened(context, &error);
+        }
+        let retry_after = final_failure.and_then(|failed| failed.retry_after);
+        let attempts = self.plan.attempts();
+        reply::refuse_after(context, &self.asked.client, &error, attempts, retry_after);
+        Ok(Ending::Complete)
+    }
+
+    /// Ends a stream of which the client has had nothing but headers and comments.
+    fn end_opened(
+        &mut self,
+        context: &mut Context,
+        error: &ApiError,
+    ) -> Result<Ending, ExchangeError> {
+        let event = error.stream_event(self.asked.client.endpoint, 0);
+        context.outcome.answer.status = 200;
+        context.outcome.answer.error = Some(error.code.reason());
+        let outbox = &mut context.outbox;
+        outbox.body(Direction::Local, vec![event.into()], true, None);
+        Ok(self.ended(context, Ending::Truncated))
+    }
+
+    /// Waits for what comes first: a time-out, a hedge, the end of a pause, a heartbeat.
+    fn poll_timers(
+        &mut self,
+        context: &mut Context,
+        cx: &mut Task<'_>,
+    ) -> Poll<Result<Option<Ending>, ExchangeError>> {
+        loop {
+            let Some((at, due)) = self.next_due(context) else {
+                return Poll::Pending;
+            };
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            // Later is left alone: each piece of a stream would move it.
+            if timer.deadline() > at || timer.is_elapsed() {
+                timer.as_mut().reset(at);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() < at {
+                continue;
+            }
+            return Poll::Ready(self.expired(context, due));
+        }
+    }
+
+    fn next_due(&self, context: &Context) -> Option<(Instant, Due)> {
+        let around = surroundings(context, &self.policy, &self.plan, &self.asked);
+        let attempts = self.under_way.iter().enumerate().filter_map(|(place, attempt)| {
+            let (at, reason) = attempt.deadline(&around, false)?;
+            Some((at, Due::Attempt(place, reason)))
+        });
+        let answer = self.answering.as_ref().and_then(|attempt| {
+            let (at, reason) = attempt.deadline(&around, true)?;
+            Some((at, Due::Answer(reason)))
+        });
+        let pause = self.paused.as_ref().map(|(_, at)| (*at, Due::Pause));
+        let hedge = self.hedge_at.map(|at| (at, Due::Hedge));
+        let total = self.total_at.map(|at| (at, Due::Total));
+        let heartbeat = self.opening.heartbeat_at().map(|at| (at, Due::Heartbeat));
+        let others = [answer, pause, hedge, total, heartbeat];
+        let all = attempts.chain(others.into_iter().flatten());
+        all.min_by_key(|(at, _)| *at)
+    }
+
+    fn expired(&mut self, context: &mut Context, due: Due) -> Result<Option<Ending>, ExchangeError> {
+        match due {
+            Due::Attempt(place, reason) => {
+                if place >= self.under_way.len() {
+                    return Ok(None);
+                }
+                let attempt = self.under_way.swap_remove(place);
+                self.failed(context, attempt, Failed::new(reason))
+            }
+            Due::Answer(reason) => self.break_off(context, reason).map(Some),
+            Due::Pause => {
+                if let Some((seat, _)) = self.paused.take() {
+                    self.send(context, seat);
+                }
+                Ok(None)
+            }
+            Due::Hedge => {
+                // Without another target the first goes on alone.
+                self.hedge_at = None;
+                self.hedged = true;
+                if self.paused.is_none() {
+                    let _ = self.begin_next(context);
+                }
+                Ok(None)
+            }
+            Due::Total if self.answering.is_some() => self.break_off(context, Reason::Total).map(Some),
+            Due::Total => {
+                self.under_way.clear();
+                self.paused = None;
+                self.last_failure = Some(Failed::new(Reason::Total));
+                self.give_up(context, Exhausted::Attempts).map(Some)
+            }
+            Due::Heartbeat => {
+                self.opening.beat(&self.asked, &mut context.outbox);
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn surroundings<'a>(
+    context: &'a Context,
+    policy: &'a Policy,
+    plan: &Plan,
+    asked: &Asked,
+) -> Surroundings<'a> {
+    Surroundings {
+        config: &context.config,
+        metrics: &context.metrics,
+        on: &policy.failover.on,
+        timeouts: &policy.timeout,
+        through_envoy: context.providers.through_envoy(),
+        attempts: plan.attempts(),
+        stream: asked.request.stream(),
+    }
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Attempt(usize, Reason),
+    Answer(Reason),
+    Pause,
+    Hedge,
+    Total,
+    Heartbeat,
+}
+
+fn count(context: &Context, model: &ModelRef, result: &'static str) {
+    let providers = &context.config.providers;
+    let provider = providers.get(model.provider);
+    let labels = AttemptLabels {
+        provider: provider.map_or_else(String::new, |provider| provider.name.clone()),
+        model: context.metrics.model_label(&model.id),
+        result: result.to_owned(),
+    };
+    context.metrics.attempts.get_or_create(&labels).inc();
+}
+
+/// What the client is told where nobody was asked.
+fn nobody(exhausted: Exhausted) -> ApiError {
+    let message = match exhausted {
+        Exhausted::Drained => "all targets of this model are taken out of service",
+        _ => "no target of this model can be asked at the moment",
+    };
+    ApiError::new(ErrorCode::UpstreamUnavailable, message)
+}

@@ -1,0 +1,390 @@
+//! One attempt: a call to one target, and its answer until the client may have it.
+//!
+//! An attempt is a transaction. What it would say to the client waits in an outbox of its own, in the
+//! client's API, until it has proved to be an answer; what fails before leaves no trace.
+
+use std::task::{Context as Task, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hermesllm::error::{ApiError, ErrorCode};
+use hermesllm::failure;
+use hermesllm::retry_after;
+use meseta_config::{Conditions, Config, ModelRef, Timeouts};
+use meseta_proto::headers;
+use meseta_targets::FailureKind;
+use tokio::time::Instant;
+
+use super::failed::{Failed, Reason};
+use crate::exchange::answer::{Answering, Origin};
+use crate::exchange::onward::Forwarded;
+use crate::exchange::outbox::Outbox;
+use crate::exchange::Sink;
+use crate::head::ResponseHead;
+use crate::metrics::Metrics;
+use crate::outcome::{Account, Ending};
+use crate::spans::AttemptSpan;
+use crate::upstream::Call;
+use crate::wire::{Direction, MAX_CHUNK};
+
+/// The largest error that is read to the end before it is passed on.
+const LARGEST_ERROR: usize = 1 << 20;
+
+/// What an attempt works with.
+pub(super) struct Surroundings<'a> {
+    pub(super) config: &'a Config,
+    pub(super) metrics: &'a Metrics,
+    pub(super) on: &'a Conditions,
+    pub(super) timeouts: &'a Timeouts,
+    pub(super) through_envoy: bool,
+    /// How many attempts there have been.
+    pub(super) attempts: u32,
+    /// The client asked for a stream.
+    pub(super) stream: bool,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) seat: meseta_targets::Attempt,
+    pub(super) model: ModelRef,
+    pub(super) span: AttemptSpan,
+    pub(super) account: Account,
+    pub(super) outbox: Outbox,
+    call: Call,
+    began: Instant,
+    last_piece: Instant,
+    /// Until the answer's headers have come.
+    forwarded: Option<Forwarded>,
+    answering: Option<Answering>,
+    /// What the target asks for by its headers.
+    retry_after: Option<Duration>,
+    /// The body so far of an answer that is judged as a whole.
+    whole: Vec<Bytes>,
+    whole_bytes: usize,
+    ended: Option<Ending>,
+}
+
+/// What an attempt has come to.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The client may have what it says.
+    Answers,
+    /// It may not.
+    Failed(Box<Failed>),
+}
+
+impl Attempt {
+    pub(super) fn begin(
+        seat: meseta_targets::Attempt,
+        model: ModelRef,
+        forwarded: Forwarded,
+        call: Call,
+        span: AttemptSpan,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            seat,
+            model,
+            span,
+            account: Account::default(),
+            outbox: Outbox::default(),
+            call,
+            began: now,
+            last_piece: now,
+            forwarded: Some(forwarded),
+            answering: None,
+            retry_after: None,
+            whole: Vec::new(),
+            whole_bytes: 0,
+            ended: None,
+        }
+    }
+
+    /// Goes on until the answer may go to the client, or has failed.
+    pub(super) fn poll(&mut self, around: &Surroundings<'_>, cx: &mut Task<'_>) -> Poll<Step> {
+        if let Some(forwarded) = self.forwarded.take() {
+            match self.call.poll_head(cx, around.through_envoy) {
+                Poll::Pending => {
+                    self.forwarded = Some(forwarded);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(error)) => return self.fail(Failed::of_call(error)),
+                Poll::Ready(Ok(head)) => {
+                    if let Some(failed) = self.open(around, forwarded, head) {
+                        return self.fail(failed);
+                    }
+                }
+            }
+        }
+        loop {
+            match self.call.poll_piece(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return self.fail(Failed::of_call(error)),
+                Poll::Ready(Ok(piece)) => {
+                    if let Some(step) = self.take(around, piece) {
+                        return Poll::Ready(step);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, failed: Failed) -> Poll<Step> {
+        Poll::Ready(Step::Failed(Box::new(failed)))
+    }
+
+    /// Reads the answer's headers. `Some`: it is none.
+    fn open(
+        &mut self,
+        around: &Surroundings<'_>,
+        forwarded: Forwarded,
+        mut head: ResponseHead,
+    ) -> Option<Failed> {
+        self.last_piece = Instant::now();
+        // Envoy takes these off what providers send.
+        if around.through_envoy && head.is_of_meter {
+            return Some(Failed::of_meter(&head));
+        }
+        if let Some(details) = head.of_envoy.as_deref().filter(|_| around.through_envoy) {
+            return Some(Failed::of_envoy(details));
+        }
+        let header = |name: &str| head.own(name);
+        self.retry_after = retry_after::wait(&header, unix_time());
+        if head.status >= 400 {
+            // Of an error, the client gets what helps it and nothing that may mislead it.
+            head.keep_of_errors();
+        }
+        let attempts = around.attempts.to_string().into_bytes();
+        head.own.push((headers::ATTEMPTS.to_owned(), attempts));
+        let mut sink = Sink {
+            config: around.config,
+            metrics: around.metrics,
+            direction: Direction::Local,
+            account: &mut self.account,
+            outbox: &mut self.outbox,
+        };
+        self.answering = Some(Answering::open(&mut sink, forwarded, head, Origin::Provider));
+        None
+    }
+
+    /// Takes a piece of the answer's body, or its end. `Some`: it is judged.
+    fn take(&mut self, around: &Surroundings<'_>, piece: Option<Bytes>) -> Option<Step> {
+        let answering = self.answering.as_mut()?;
+        self.last_piece = Instant::now();
+        let end = piece.is_none();
+        let piece = piece.unwrap_or_default();
+        let succeeded = (200..300).contains(&self.account.status);
+        let is_stream = succeeded && answering.is_stream();
+        if !is_stream && !piece.is_empty() {
+            self.whole_bytes += piece.len();
+            self.whole.push(piece.clone());
+        }
+        let mut sink = Sink {
+            config: around.config,
+            metrics: around.metrics,
+            direction: Direction::Local,
+            account: &mut self.account,
+            outbox: &mut self.outbox,
+        };
+        match answering.push(&mut sink, piece, end) {
+            Ok(ended) => self.ended = ended,
+            Err(_) => return Some(Step::Failed(Failed::new(Reason::BadAnswer).into())),
+        }
+        if !succeeded {
+            let whole = end || self.whole_bytes > LARGEST_ERROR;
+            return whole.then(|| self.judge_error(around));
+        }
+        if is_stream {
+            return self.judge_stream(around);
+        }
+        let most = around.config.server.max_event_bytes;
+        (end || self.whole_bytes > most).then(|| self.judge_whole(around, end))
+    }
+
+    /// An answer by its status and what it says.
+    fn judge_error(&mut self, around: &Surroundings<'_>) -> Step {
+        let status = self.account.status;
+        let body = self.joined();
+        let api = self.answering.as_ref().and_then(Answering::provider_api);
+        let kind = api.map(|api| failure::of_answer(api, status, &body));
+        let (listed, kind) = match kind {
+            Some(failure::FailureKind::ContextLength) => {
+                (around.on.context_length, FailureKind::ContextLength)
+            }
+            Some(failure::FailureKind::ContentFilter) => {
+                (around.on.content_filter, FailureKind::ContentFilter)
+            }
+            _ if status == 429 => (false, FailureKind::RateLimited),
+            _ => (false, FailureKind::Target),
+        };
+        if !listed && !around.on.has_status(status) {
+            return Step::Answers;
+        }
+        let failed = Failed::new(Reason::Status(status)).of_kind(kind);
+        let failed = failed.after(self.retry_after);
+        Step::Failed(match self.ended {
+            Some(_) => failed.with_answer().into(),
+            None => failed.into(),
+        })
+    }
+
+    /// A stream by how it begins.
+    fn judge_stream(&mut self, around: &Surroundings<'_>) -> Option<Step> {
+        if self.account.first_content.is_some() {
+            return Some(Step::Answers);
+        }
+        let truncated = self.ended == Some(Ending::Truncated);
+        if self.account.error.is_some() || truncated {
+            if !around.on.bad_answer {
+                return self.ended.is_some().then_some(Step::Answers);
+            }
+            let reason = match truncated {
+                true => Reason::Truncated,
+                false => Reason::ErrorEvent,
+            };
+            return Some(Step::Failed(Failed::new(reason).into()));
+        }
+        // An answer without any content is one all the same.
+        self.ended.is_some().then_some(Step::Answers)
+    }
+
+    /// A document once it is there, or as much of it as is held.
+    fn judge_whole(&mut self, around: &Surroundings<'_>, end: bool) -> Step {
+        if around.on.bad_answer {
+            let json = self.answering.as_ref().is_some_and(Answering::is_json);
+            let readable = json && (!end || is_json(&self.joined()));
+            if !readable || self.account.error.is_some() {
+                return Step::Failed(Failed::new(Reason::BadAnswer).into());
+            }
+        }
+        let filtered = self
+            .answering
+            .as_ref()
+            .zip(self.account.finish_reason.as_deref())
+            .is_some_and(|(answering, reason)| answering.is_filtered(reason));
+        if around.on.content_filter && filtered {
+            let failed = Failed::new(Reason::ContentFilter);
+            return Step::Failed(failed.of_kind(FailureKind::ContentFilter).with_answer().into());
+        }
+        Step::Answers
+    }
+
+    fn joined(&self) -> Bytes {
+        match self.whole.as_slice() {
+            [only] => only.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+
+    /// Whether the answer is a stream of Server-Sent Events.
+    pub(super) fn is_stream_of_events(&self) -> bool {
+        let succeeded = (200..300).contains(&self.account.status);
+        succeeded && self.answering.as_ref().is_some_and(Answering::is_stream)
+    }
+
+    /// How the answer has ended, if it has.
+    pub(super) fn ended(&self) -> Option<Ending> {
+        self.ended
+    }
+
+    /// Takes the next pieces of an answer that the client has begun to get: all that are there, up to
+    /// what one message holds.
+    ///
+    /// # Errors
+    /// When there are none, because the provider broke the answer off or sends what cannot be read.
+    pub(super) fn poll_rest(
+        &mut self,
+        sink: &mut Sink<'_>,
+        cx: &mut Task<'_>,
+    ) -> Poll<Result<Option<Ending>, Reason>> {
+        let Some(answering) = &mut self.answering else {
+            return Poll::Ready(Err(Reason::BadAnswer));
+        };
+        let mut taken = 0;
+        while taken < MAX_CHUNK {
+            let piece = match self.call.poll_piece(cx) {
+                Poll::Pending if taken > 0 => return Poll::Ready(Ok(None)),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::Reset)),
+                Poll::Ready(Ok(piece)) => piece,
+            };
+            let end = piece.is_none();
+            let piece = piece.unwrap_or_default();
+            taken += piece.len();
+            self.last_piece = Instant::now();
+            match answering.push(sink, piece, end) {
+                Ok(Some(ending)) => return Poll::Ready(Ok(Some(ending))),
+                Ok(None) => {}
+                Err(_) => return Poll::Ready(Err(Reason::BadAnswer)),
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Ends the client's answer with an error in its dialect; `None` where it has no way to say so.
+    pub(super) fn break_off(&mut self, sink: &mut Sink<'_>, error: &ApiError) -> Option<Ending> {
+        self.answering.as_mut()?.fail(sink, error).ok()
+    }
+
+    /// When this attempt has taken too long, and for what.
+    pub(super) fn deadline(&self, around: &Surroundings<'_>, answers: bool) -> Option<(Instant, Reason)> {
+        let timeouts = around.timeouts;
+        let headers = timeouts
+            .headers
+            .filter(|_| self.forwarded.is_some())
+            .map(|limit| (self.began + limit, Reason::HeadersTimeout));
+        let first = timeouts
+            .first_token
+            .filter(|_| around.stream && !answers)
+            .map(|limit| (self.began + limit, Reason::FirstTokenTimeout));
+        let idle = timeouts
+            .idle
+            .filter(|_| around.stream && self.forwarded.is_none())
+            .map(|limit| (self.last_piece + limit, Reason::IdleTimeout));
+        let all = [headers, first, idle].into_iter().flatten();
+        all.min_by_key(|(at, _)| *at)
+    }
+
+    /// From the call to now.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+fn unix_time() -> Duration {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// An error of ours for a client whose answer will not come.
+pub(super) fn error_of(reason: Reason) -> ApiError {
+    let (code, message) = match reason {
+        Reason::Connect => (ErrorCode::UpstreamUnavailable, "the provider cannot be reached"),
+        Reason::Egress | Reason::Unsendable | Reason::NoTarget => {
+            (ErrorCode::UpstreamUnavailable, "no provider can be asked at the moment")
+        }
+        Reason::HeadersTimeout | Reason::FirstTokenTimeout | Reason::IdleTimeout | Reason::Total => {
+            (ErrorCode::UpstreamTimeout, "the provider did not answer in time")
+        }
+        Reason::Reset | Reason::Truncated => (
+            ErrorCode::UpstreamTruncated,
+            "the provider ended the answer before it was complete",
+        ),
+        Reason::Meter => (ErrorCode::RateLimited, "too many requests"),
+        Reason::TooLarge => (ErrorCode::UpstreamProtocol, "the provider's answer is too large"),
+        Reason::Status(429) => (ErrorCode::RateLimited, "the provider takes no more requests at the moment"),
+        Reason::Status(_) | Reason::ErrorEvent => {
+            (ErrorCode::UpstreamUnavailable, "the provider answered with an error")
+        }
+        Reason::BadAnswer | Reason::ContentFilter => (
+            ErrorCode::UpstreamProtocol,
+            "the provider's answer is not what its API prescribes",
+        ),
+    };
+    ApiError::new(code, message)
+}

@@ -1,0 +1,1 @@
+//! Calls against small servers of the test's own.
