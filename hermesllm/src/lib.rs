@@ -3,6 +3,7 @@
 //! - [`endpoint`], [`dialect`]: which operation a request line means, and whose shapes its client
 //!   reads.
 //! - [`error`]: one table from error code to every status, type and body.
+//! - [`failure`], [`retry_after`]: what a provider's error means, and how long it asks to wait.
 //! - [`apis`], [`representation`], [`translate`]: from one API to another; [`capabilities`]: how far.
 //! - [`request`]: reads a request body once and edits it without touching any other byte.
 //! - [`models`]: the bodies of the model list.
@@ -19,11 +20,13 @@ pub mod capabilities;
 pub mod dialect;
 pub mod endpoint;
 pub mod error;
+pub mod failure;
 pub mod json_tap;
 pub mod models;
 pub mod providers;
 pub mod representation;
 pub mod request;
+pub mod retry_after;
 pub mod sse;
 pub mod transcoder;
 pub mod translate;
