@@ -2,7 +2,7 @@
 //!
 //! Owns the order of things: which message may come in which state, what is answered to it, and
 //! how the exchange ends. It is a pure state machine: messages in ([`Exchange::receive`]),
-//! messages out ([`Exchange::next_answer`]); the stream that drives it is in `service`.
+//! messages out ([`Exchange::poll_answer`]); the stream that drives it is in `service`.
 //!
 //! ```text
 //!             headers            body complete            response headers        end of stream
@@ -10,6 +10,7 @@
 //!    │                     │
 //!    └───── own answer ────┴──▶ Replied
 //! ```
+//! A relay takes the place of Forwarded and Answering: Collecting ──▶ Relaying ──▶ Replied.
 //! Where Envoy answers before a request is complete, its headers lead straight to Answering.
 //!
 //! Invariants:
@@ -23,12 +24,15 @@
 mod answer;
 mod credentials;
 mod error;
+mod onward;
 mod outbox;
+mod relay;
 mod reply;
 mod request;
 mod translation;
 
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Instant;
 
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
@@ -41,12 +45,15 @@ use meseta_config::{Config, Listener};
 pub(crate) use self::error::ExchangeError;
 
 use self::answer::{Answering, Origin};
+use self::onward::Forwarded;
 use self::outbox::Outbox;
+use self::relay::Relay;
 use self::reply::Client;
-use self::request::{Collecting, Forwarded};
+use self::request::{Collecting, Onward};
 use crate::head::{RequestHead, ResponseHead};
 use crate::metrics::Metrics;
 use crate::outcome::{Account, Ending, Outcome, Stage};
+use crate::providers::Providers;
 use crate::wire::Direction;
 
 /// Where the attributes of ext_proc arrive in a message.
@@ -65,6 +72,8 @@ enum State {
     Forwarded(Box<Forwarded>),
     /// The answer's headers have gone on, its body follows.
     Answering(Box<Answering>),
+    /// The server calls providers itself and answers with what they say.
+    Relaying(Box<Relay>),
     /// We answered ourselves; what may still come of the request is dropped.
     Replied,
     /// The whole answer has gone on.
@@ -78,6 +87,7 @@ impl State {
             Self::Collecting(_) => "collecting",
             Self::Forwarded(_) => "forwarded",
             Self::Answering(_) => "answering",
+            Self::Relaying(_) => "relaying",
             Self::Replied => "replied",
             Self::Ended => "ended",
         }
@@ -92,6 +102,7 @@ pub(crate) struct Context {
     /// The listener that the request came in on.
     pub(crate) listener: Arc<Listener>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) providers: Arc<Providers>,
     /// What goes back to Envoy.
     pub(crate) outbox: Outbox,
     /// What the exchange comes to.
@@ -119,6 +130,14 @@ impl Context {
             outbox: &mut self.outbox,
         }
     }
+
+    /// Where an answer goes that the server gives itself, piece by piece.
+    fn local_sink(&mut self) -> Sink<'_> {
+        Sink {
+            direction: Direction::Local,
+            ..self.sink()
+        }
+    }
 }
 
 /// The state machine of one exchange.
@@ -132,13 +151,19 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// An exchange that came in on this listener.
-    pub(crate) fn new(config: Arc<Config>, listener: Arc<Listener>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        listener: Arc<Listener>,
+        metrics: Arc<Metrics>,
+        providers: Arc<Providers>,
+    ) -> Self {
         let name = listener.name.as_str().into();
         Self {
             context: Context {
                 config,
                 listener,
                 metrics: Arc::clone(&metrics),
+                providers,
                 outbox: Outbox::default(),
                 outcome: Outcome::start(metrics, name),
             },
@@ -158,18 +183,39 @@ impl Exchange {
         result
     }
 
-    /// The next message for Envoy, if one is ready.
-    pub(crate) fn next_answer(&mut self) -> Option<ProcessingResponse> {
+    /// The next message for Envoy. Pending: there is none as things are, and the task will be woken
+    /// when that changes without a message from Envoy.
+    ///
+    /// # Errors
+    /// When an answer has to be broken off; the stream has to end with an error status then.
+    pub(crate) fn poll_answer(
+        &mut self,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Result<ProcessingResponse, ExchangeError>> {
+        let begun = Instant::now();
         if self.context.outbox.is_empty() {
+            if let State::Relaying(relay) = &mut self.state {
+                match relay.poll(&mut self.context, cx) {
+                    Poll::Ready(Ok(Some(ending))) => {
+                        self.ending = Some(ending);
+                        self.state = State::Replied;
+                    }
+                    Poll::Ready(Ok(None)) | Poll::Pending => {}
+                    Poll::Ready(Err(error)) => {
+                        self.state = State::Ended;
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+        }
+        let Some(answer) = self.context.outbox.next() else {
             if let Some(ending) = self.ending.take() {
                 self.context.outcome.report(ending);
             }
-            return None;
-        }
-        let begun = Instant::now();
-        let answer = self.context.outbox.next();
+            return Poll::Pending;
+        };
         self.context.outcome.spent(begun.elapsed());
-        answer
+        Poll::Ready(Ok(answer))
     }
 
     /// Whether everything has been said, so that the stream may end with OK.
@@ -246,7 +292,7 @@ impl Exchange {
             }
             // What is still on its way of a request that has been answered already.
             (
-                state @ (State::Replied | State::Answering(_) | State::Ended),
+                state @ (State::Relaying(_) | State::Replied | State::Answering(_) | State::Ended),
                 Request::RequestBody(_) | Request::RequestTrailers(_),
             ) => state,
             // The upstream's answer is dropped once we have ended it early.
@@ -267,9 +313,12 @@ impl Exchange {
 
     fn forward(&mut self, collecting: Collecting, trailers: bool) -> State {
         match collecting.forward(&mut self.context, trailers) {
-            Some(forwarded) => {
+            Some(onward) => {
                 self.context.outcome.stage = Stage::Waiting;
-                State::Forwarded(forwarded)
+                match onward {
+                    Onward::Direct(forwarded) => State::Forwarded(forwarded),
+                    Onward::Relay(relay) => State::Relaying(relay),
+                }
             }
             None => self.replied(),
         }

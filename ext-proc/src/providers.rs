@@ -37,7 +37,8 @@ impl Providers {
 
     /// A number that no other request gets.
     pub(crate) fn seed(&self) -> u64 {
-        self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+        self.seed
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
     }
 
     /// Whether calls go through Envoy's egress listener.

@@ -22,9 +22,11 @@ use crate::admin::{self, Readiness};
 use crate::generation::Generation;
 use crate::listen::{Incoming, Listener};
 use crate::metrics::Metrics;
+use crate::providers::Providers;
 use crate::reload::{ReloadOptions, Reloader, XdsError, XdsOptions};
 use crate::service::{Processor, Shared};
 use crate::telemetry::Telemetry;
+use crate::upstream::{ClientError, Upstreams};
 
 /// Envoy is asked for a sign of life this often …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -81,6 +83,9 @@ pub enum ServeError {
     /// Envoy does not get its listeners and clusters.
     #[error("cannot give Envoy its listeners and clusters: {0}")]
     Xds(#[from] XdsError),
+    /// Providers cannot be called.
+    #[error(transparent)]
+    Upstream(#[from] ClientError),
     /// The gRPC server failed.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -142,9 +147,12 @@ async fn run(
         // Before any that only requests name: those must not use the labels up.
         metrics.model_label(&model.id);
     }
+    let egress = config.server.egress.socket(&listen);
+    let upstreams = Upstreams::new(egress, &config)?;
     let shared = Arc::new(Shared {
         generation: ArcSwap::from_pointee(Generation::first(config)),
         metrics,
+        providers: Arc::new(Providers::new(upstreams)),
         dropped_lines: Some(dropped_lines),
         running: TaskTracker::new(),
         cut_off: CancellationToken::new(),

@@ -29,6 +29,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 use crate::exchange::{Exchange, ExchangeError};
 use crate::generation::Generation;
 use crate::metrics::{Metrics, Reason};
+use crate::providers::Providers;
 
 /// What a gRPC message may hold beside a body: headers, metadata, attributes.
 const MESSAGE_OVERHEAD: usize = 1024 * 1024;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     /// What new exchanges work with; replaced as a whole.
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) providers: Arc<Providers>,
     /// Log lines dropped so far, where the process writes its own log.
     pub(crate) dropped_lines: Option<ErrorCounter>,
     /// Counts the exchanges that run; draining waits for it.
@@ -93,7 +95,9 @@ impl ExternalProcessor for Processor {
             .listener(named)
             .ok_or_else(|| refused(shared, &ExchangeError::Listener))?;
         let config = Arc::clone(&generation.config);
-        let exchange = Exchange::new(config, listener, Arc::clone(&shared.metrics));
+        let metrics = Arc::clone(&shared.metrics);
+        let providers = Arc::clone(&shared.providers);
+        let exchange = Exchange::new(config, listener, metrics, providers);
         Ok(Response::new(ExchangeStream::new(
             request.into_inner(),
             exchange,
@@ -106,8 +110,11 @@ impl ExternalProcessor for Processor {
 pub(crate) trait Machine: Unpin {
     /// Takes a message.
     fn receive(&mut self, message: ProcessingRequest) -> Result<(), ExchangeError>;
-    /// The next answer, if one is ready.
-    fn next_answer(&mut self) -> Option<ProcessingResponse>;
+    /// The next answer; an error ends the stream.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ProcessingResponse, ExchangeError>>;
     /// Whether the stream may end with OK.
     fn is_complete(&self) -> bool;
     /// The other side broke off.
@@ -121,8 +128,11 @@ impl Machine for Exchange {
         Self::receive(self, message)
     }
 
-    fn next_answer(&mut self) -> Option<ProcessingResponse> {
-        Self::next_answer(self)
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ProcessingResponse, ExchangeError>> {
+        Self::poll_answer(self, cx)
     }
 
     fn is_complete(&self) -> bool {
@@ -184,10 +194,13 @@ where
                 return Poll::Ready(None);
             }
             // A panic must not look like an end: without a trailer of ours it might be taken for one.
-            let answer = catch_unwind(AssertUnwindSafe(|| this.machine.next_answer()));
+            let answer = catch_unwind(AssertUnwindSafe(|| this.machine.poll_answer(cx)));
             match answer {
-                Ok(Some(answer)) => return Poll::Ready(Some(Ok(answer))),
-                Ok(None) => {}
+                Ok(Poll::Ready(Ok(answer))) => return Poll::Ready(Some(Ok(answer))),
+                Ok(Poll::Ready(Err(error))) => {
+                    return Poll::Ready(Some(Err(this.fail(&error))));
+                }
+                Ok(Poll::Pending) => {}
                 Err(_) => return Poll::Ready(Some(Err(this.fail(&ExchangeError::Panicked)))),
             }
             let message = match Pin::new(&mut this.inbound).poll_next(cx) {

@@ -78,8 +78,7 @@ impl AttemptSpan {
 fn propagated(span: Option<&Span>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     if let Some(span) = span {
-        TraceContextPropagator::new()
-            .inject_context(&span.context(), &mut Outgoing(&mut headers));
+        TraceContextPropagator::new().inject_context(&span.context(), &mut Outgoing(&mut headers));
     }
     headers
 }

@@ -20,6 +20,7 @@ use meseta_config::{Config, Provider};
 use meseta_proto::headers;
 
 use self::body::Segments;
+pub use self::clients::ClientError;
 pub(crate) use self::clients::Clients;
 use crate::head::ResponseHead;
 
@@ -88,10 +89,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// When the certificate authorities cannot be read.
-    pub(crate) fn new(
-        egress: Option<PathBuf>,
-        config: &Config,
-    ) -> Result<Self, clients::ClientError> {
+    pub(crate) fn new(egress: Option<PathBuf>, config: &Config) -> Result<Self, ClientError> {
         match egress {
             Some(socket) => Ok(Self::Envoy(clients::of_egress(socket)?)),
             None => {
@@ -106,7 +104,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// When the certificate authorities cannot be read.
-    pub(crate) fn prepare(&self, config: &Config) -> Result<(), clients::ClientError> {
+    pub(crate) fn prepare(&self, config: &Config) -> Result<(), ClientError> {
         match self {
             Self::Envoy(_) => Ok(()),
             Self::Direct(clients) => clients.prepare(config),
@@ -213,7 +211,10 @@ impl Call {
     }
 
     /// The next piece of the answer's body; `None` after the last.
-    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, CallError>> {
+    pub(crate) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, CallError>> {
         let State::Answered(body) = &mut self.state else {
             return Poll::Ready(Err(CallError::Reset));
         };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use envoy_types::pb::google::protobuf::Struct;
+use hermesllm::apis::SupportedUpstreamAPIs as Api;
 use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
@@ -19,8 +20,8 @@ use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
 use self::passage::{Document, Passage};
+use super::onward::Forwarded;
 use super::reply;
-use super::request::Forwarded;
 use super::translation::{self, Translation};
 use super::{Context, ExchangeError, Sink};
 use crate::cors;
@@ -262,6 +263,25 @@ impl Answering {
         let usage = answering.usage(sink, head.end_of_stream);
         message.send(sink, Some(wire::usage_metadata(&usage)), head.end_of_stream);
         answering
+    }
+
+    /// Whether it is a stream of events.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.kind == BodyKind::EventStream
+    }
+
+    /// Whether it is told to be JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.kind == BodyKind::Json
+    }
+
+    /// The API that the provider answers in; `None` of an endpoint without one.
+    pub(crate) fn provider_api(&self) -> Option<Api> {
+        match &self.passage {
+            Passage::Events { translation, .. } => Some(translation.provider),
+            Passage::Document(document) => Some(document.provider()),
+            Passage::Identity(_) | Passage::Observed { .. } => self.endpoint.api(),
+        }
     }
 
     /// Takes a piece of the body. `Some`: the answer is over.

@@ -154,7 +154,7 @@ const OF_ONE_API: [&str; 10] = [
 ];
 
 /// Whether a client of Gemini's wants Server-Sent Events; without a word it is a JSON array.
-fn asks_for_events(path_and_query: &str) -> bool {
+pub(crate) fn asks_for_events(path_and_query: &str) -> bool {
     let query = path_and_query.split_once('?').map(|(_, query)| query);
     let mut parameters = query.unwrap_or_default().split('&');
     parameters.any(|parameter| matches!(parameter, "alt=sse" | "$alt=sse"))

@@ -48,7 +48,10 @@ impl Tail {
     }
 
     fn ends_event(self) -> bool {
-        matches!(self.0, [_, _, b'\n', b'\n'] | [_, _, b'\r', b'\r'] | *b"\r\n\r\n")
+        matches!(
+            self.0,
+            [_, _, b'\n', b'\n'] | [_, _, b'\r', b'\r'] | [b'\r', b'\n', b'\r', b'\n']
+        )
     }
 }
 

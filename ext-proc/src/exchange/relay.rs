@@ -160,7 +160,9 @@ impl Relay {
         if self.under_way.is_empty() && self.paused.is_none() {
             return match self.begin_next(context) {
                 Ok(()) => Ok(Poll::Ready(None)),
-                Err(exhausted) => self.give_up(context, exhausted).map(|e| Poll::Ready(Some(e))),
+                Err(exhausted) => self
+                    .give_up(context, exhausted)
+                    .map(|e| Poll::Ready(Some(e))),
             };
         }
         let mut place = 0;
@@ -367,7 +369,9 @@ impl Relay {
                 Ok(Poll::Ready(None))
             }
             Poll::Ready(Ok(Some(ending))) => Ok(Poll::Ready(Some(self.ended(context, ending)))),
-            Poll::Ready(Err(reason)) => self.break_off(context, reason).map(|e| Poll::Ready(Some(e))),
+            Poll::Ready(Err(reason)) => self
+                .break_off(context, reason)
+                .map(|e| Poll::Ready(Some(e))),
         }
     }
 
@@ -395,7 +399,11 @@ impl Relay {
     }
 
     /// Ends an answer of which the client has had a part.
-    fn break_off(&mut self, context: &mut Context, reason: Reason) -> Result<Ending, ExchangeError> {
+    fn break_off(
+        &mut self,
+        context: &mut Context,
+        reason: Reason,
+    ) -> Result<Ending, ExchangeError> {
         let Some(mut attempt) = self.answering.take() else {
             return Err(ExchangeError::Undecodable);
         };
@@ -418,9 +426,8 @@ impl Relay {
         exhausted: Exhausted,
     ) -> Result<Ending, ExchangeError> {
         let final_failure = self.last_failure;
-        let is_final = final_failure.is_some_and(|failed| {
-            matches!(failed.reason, Reason::Meter | Reason::Total)
-        });
+        let is_final = final_failure
+            .is_some_and(|failed| matches!(failed.reason, Reason::Meter | Reason::Total));
         if let (Some(refused), false) = (self.refused.take(), is_final) {
             if !self.opening.is_open() {
                 let Refused {
@@ -491,10 +498,14 @@ impl Relay {
 
     fn next_due(&self, context: &Context) -> Option<(Instant, Due)> {
         let around = surroundings(context, &self.policy, &self.plan, &self.asked);
-        let attempts = self.under_way.iter().enumerate().filter_map(|(place, attempt)| {
-            let (at, reason) = attempt.deadline(&around, false)?;
-            Some((at, Due::Attempt(place, reason)))
-        });
+        let attempts = self
+            .under_way
+            .iter()
+            .enumerate()
+            .filter_map(|(place, attempt)| {
+                let (at, reason) = attempt.deadline(&around, false)?;
+                Some((at, Due::Attempt(place, reason)))
+            });
         let answer = self.answering.as_ref().and_then(|attempt| {
             let (at, reason) = attempt.deadline(&around, true)?;
             Some((at, Due::Answer(reason)))
@@ -508,7 +519,11 @@ impl Relay {
         all.min_by_key(|(at, _)| *at)
     }
 
-    fn expired(&mut self, context: &mut Context, due: Due) -> Result<Option<Ending>, ExchangeError> {
+    fn expired(
+        &mut self,
+        context: &mut Context,
+        due: Due,
+    ) -> Result<Option<Ending>, ExchangeError> {
         match due {
             Due::Attempt(place, reason) => {
                 if place >= self.under_way.len() {
@@ -533,7 +548,9 @@ impl Relay {
                 }
                 Ok(None)
             }
-            Due::Total if self.answering.is_some() => self.break_off(context, Reason::Total).map(Some),
+            Due::Total if self.answering.is_some() => {
+                self.break_off(context, Reason::Total).map(Some)
+            }
             Due::Total => {
                 self.under_way.clear();
                 self.paused = None;

@@ -224,7 +224,7 @@ fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Onward,
         .with_param("model"),
         ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
     })?;
-    if relay::is_for(&config, &resolved, &asked) {
+    if relay::is_for(&resolved) {
         let relay = Relay::new(context, &resolved, asked)?;
         return Ok(Onward::Relay(Box::new(relay)));
     }

@@ -194,7 +194,11 @@ pub(super) fn base_of(provider: &Provider) -> String {
         Scheme::Http => &provider.host,
         Scheme::Https => &provider.tls_name,
     };
-    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+    let (open, close) = if host.contains(':') {
+        ("[", "]")
+    } else {
+        ("", "")
+    };
     format!(
         "{}://{open}{host}{close}:{}",
         provider.scheme.as_str(),

@@ -1,6 +1,7 @@
 //! How an answer's body gets to the client: as it is, or in the client's own API.
 
 use bytes::Bytes;
+use hermesllm::apis::SupportedUpstreamAPIs as Api;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::representation::Losses;
 use hermesllm::transcoder::{BodyKind, Ending, Progress, Transcoder};
@@ -67,6 +68,11 @@ impl Document {
             losses: Losses::new(),
             estimated_input,
         }
+    }
+
+    /// The API that it is in.
+    pub(super) fn provider(&self) -> Api {
+        self.translation.provider
     }
 
     /// What was lost of the document; what a header may say of it.

@@ -164,7 +164,12 @@ impl Attempt {
             account: &mut self.account,
             outbox: &mut self.outbox,
         };
-        self.answering = Some(Answering::open(&mut sink, forwarded, head, Origin::Provider));
+        self.answering = Some(Answering::open(
+            &mut sink,
+            forwarded,
+            head,
+            Origin::Provider,
+        ));
         None
     }
 
@@ -262,10 +267,18 @@ impl Attempt {
             .answering
             .as_ref()
             .zip(self.account.finish_reason.as_deref())
-            .is_some_and(|(answering, reason)| answering.is_filtered(reason));
+            .is_some_and(|(answering, reason)| {
+                let api = answering.provider_api();
+                api.is_some_and(|api| failure::is_filtered(api, reason))
+            });
         if around.on.content_filter && filtered {
             let failed = Failed::new(Reason::ContentFilter);
-            return Step::Failed(failed.of_kind(FailureKind::ContentFilter).with_answer().into());
+            return Step::Failed(
+                failed
+                    .of_kind(FailureKind::ContentFilter)
+                    .with_answer()
+                    .into(),
+            );
         }
         Step::Answers
     }
@@ -328,7 +341,11 @@ impl Attempt {
     }
 
     /// When this attempt has taken too long, and for what.
-    pub(super) fn deadline(&self, around: &Surroundings<'_>, answers: bool) -> Option<(Instant, Reason)> {
+    pub(super) fn deadline(
+        &self,
+        around: &Surroundings<'_>,
+        answers: bool,
+    ) -> Option<(Instant, Reason)> {
         let timeouts = around.timeouts;
         let headers = timeouts
             .headers
@@ -358,29 +375,45 @@ fn is_json(body: &[u8]) -> bool {
 
 fn unix_time() -> Duration {
     let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// An error of ours for a client whose answer will not come.
 pub(super) fn error_of(reason: Reason) -> ApiError {
     let (code, message) = match reason {
-        Reason::Connect => (ErrorCode::UpstreamUnavailable, "the provider cannot be reached"),
-        Reason::Egress | Reason::Unsendable | Reason::NoTarget => {
-            (ErrorCode::UpstreamUnavailable, "no provider can be asked at the moment")
-        }
-        Reason::HeadersTimeout | Reason::FirstTokenTimeout | Reason::IdleTimeout | Reason::Total => {
-            (ErrorCode::UpstreamTimeout, "the provider did not answer in time")
-        }
+        Reason::Connect => (
+            ErrorCode::UpstreamUnavailable,
+            "the provider cannot be reached",
+        ),
+        Reason::Egress | Reason::Unsendable | Reason::NoTarget => (
+            ErrorCode::UpstreamUnavailable,
+            "no provider can be asked at the moment",
+        ),
+        Reason::HeadersTimeout
+        | Reason::FirstTokenTimeout
+        | Reason::IdleTimeout
+        | Reason::Total => (
+            ErrorCode::UpstreamTimeout,
+            "the provider did not answer in time",
+        ),
         Reason::Reset | Reason::Truncated => (
             ErrorCode::UpstreamTruncated,
             "the provider ended the answer before it was complete",
         ),
         Reason::Meter => (ErrorCode::RateLimited, "too many requests"),
-        Reason::TooLarge => (ErrorCode::UpstreamProtocol, "the provider's answer is too large"),
-        Reason::Status(429) => (ErrorCode::RateLimited, "the provider takes no more requests at the moment"),
-        Reason::Status(_) | Reason::ErrorEvent => {
-            (ErrorCode::UpstreamUnavailable, "the provider answered with an error")
-        }
+        Reason::TooLarge => (
+            ErrorCode::UpstreamProtocol,
+            "the provider's answer is too large",
+        ),
+        Reason::Status(429) => (
+            ErrorCode::RateLimited,
+            "the provider takes no more requests at the moment",
+        ),
+        Reason::Status(_) | Reason::ErrorEvent => (
+            ErrorCode::UpstreamUnavailable,
+            "the provider answered with an error",
+        ),
         Reason::BadAnswer | Reason::ContentFilter => (
             ErrorCode::UpstreamProtocol,
             "the provider's answer is not what its API prescribes",

@@ -192,10 +192,16 @@ mod tests {
     #[test]
     fn what_envoy_says_in_a_providers_place_is_told_apart() {
         for (details, reason) in [
-            ("UF;upstream_reset_before_response_started{connection_failure}", Reason::Connect),
+            (
+                "UF;upstream_reset_before_response_started{connection_failure}",
+                Reason::Connect,
+            ),
             ("UF,URX;…", Reason::Connect),
             ("NC;cluster_not_found", Reason::Connect),
-            ("UC;upstream_reset_before_response_started{connection_termination}", Reason::Reset),
+            (
+                "UC;upstream_reset_before_response_started{connection_termination}",
+                Reason::Reset,
+            ),
             ("UT;response_timeout", Reason::HeadersTimeout),
             ("", Reason::Connect),
         ] {

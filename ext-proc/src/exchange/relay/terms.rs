@@ -50,7 +50,10 @@ pub(super) fn candidates(
     });
     let candidates = candidates.collect();
     let _ = translation::no_way;
-    Ok((able.iter().map(|own| own.model.clone()).collect(), candidates))
+    Ok((
+        able.iter().map(|own| own.model.clone()).collect(),
+        candidates,
+    ))
 }
 
 /// The terms on which a request is tried.
@@ -92,7 +95,9 @@ pub(super) fn hedge_after(
 
 /// The same number for the same value in every process (FNV-1a).
 fn number(value: &str) -> u64 {
-    value.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    value
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
 }
