@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::latency::{percentile, Latency};
+use super::latency::Latency;
 use super::window::Window;
 use super::{
     Ask, Failure, FailureKind, HealthPolicy, Refused, Standing, State, TargetHealth, Verdict,
@@ -208,7 +208,7 @@ impl Record {
         }
     }
 
-    /// Without the percentile, which takes [`Record::samples`].
+    /// All but the percentile, which takes [`Record::samples`].
     pub(super) fn health(&self, id: &TargetId, now: Duration) -> TargetHealth {
         TargetHealth {
             id: id.clone(),
@@ -223,7 +223,7 @@ impl Record {
             failures: self.failures,
             error_rate: self.window.error_rate(now),
             first_token: self.latency.mean(),
-            first_token_p95: percentile(self.latency.samples(), 95),
+            first_token_p95: None,
             last_failure: self.last_failure,
         }
     }
