@@ -13,6 +13,12 @@ pub const CLUSTER: &str = "x-meseta-cluster";
 /// On answers: the model that served the request, as `provider/model`.
 pub const MODEL: &str = "x-meseta-model";
 
+/// On the meter's own refusals, which are final.
+pub const METER: &str = "x-meseta-meter";
+
+/// On Envoy's own answers to the server's calls: response flags and details, with `;` between them.
+pub const ENVOY: &str = "x-meseta-envoy";
+
 /// On answers: places in the request that the provider's API has no place for, as JSON Pointers.
 pub const LOSS: &str = "x-meseta-loss";
 
