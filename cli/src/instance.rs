@@ -107,6 +107,11 @@ impl StateDir {
         self.root.join("server.sock")
     }
 
+    /// The socket of Envoy's egress listener, unless the configuration has another.
+    pub fn egress_socket(&self) -> PathBuf {
+        self.root.join("egress.sock")
+    }
+
     /// Envoy's admin socket.
     pub fn envoy_admin_socket(&self) -> PathBuf {
         self.root.join("envoy-admin.sock")
@@ -167,6 +172,7 @@ impl StateDir {
     pub fn clear(&self, _held: &Lock) {
         for path in [
             self.server_socket(),
+            self.egress_socket(),
             self.envoy_admin_socket(),
             self.ready_file(),
             self.record(),

@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meseta_config::{AccessLog, AdminAddress, Config, ListenAddress, RenderOptions};
+use meseta_config::{AccessLog, AdminAddress, Config, EgressSocket, ListenAddress, RenderOptions};
 use tokio::signal::unix::{signal, Signal, SignalKind};
 use tokio::time::Instant;
 
@@ -195,8 +195,10 @@ impl<'a> Supervisor<'a> {
 
     fn start_envoy(&mut self) -> Result<()> {
         let state = &self.plan.state;
+        let server = ListenAddress::Unix(state.server_socket());
         let options = RenderOptions {
-            server: ListenAddress::Unix(state.server_socket()),
+            egress: EgressSocket::of(&self.plan.source.config().server, &server),
+            server,
             filter: state.filter(),
             admin: AdminAddress::Unix(state.envoy_admin_socket()),
             // The listeners are rendered by the server, which knows.

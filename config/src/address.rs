@@ -35,7 +35,7 @@ pub enum AddressError {
 }
 
 /// What `sockaddr_un` has room for, without the final zero.
-const LONGEST_PATH: usize = 107;
+pub(crate) const LONGEST_PATH: usize = 107;
 
 impl FromStr for ListenAddress {
     type Err = AddressError;

@@ -63,7 +63,9 @@ mod tests {
         assert_eq!(names, ["openai", "gemini", "ollama"]);
         assert!(config.notices.is_empty(), "{:?}", config.notices);
         assert!(config.listeners.iter().all(|l| l.address.is_loopback()));
-        assert!(config.resolve(Some("ollama/anything:1b")).is_ok());
+        assert!(config
+            .resolve(Some("ollama/anything:1b"), &|_| None)
+            .is_ok());
     }
 
     #[test]

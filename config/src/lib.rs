@@ -47,7 +47,7 @@ pub use pool::{
 };
 pub use problem::{Notice, NoticeKind, Problem, Problems};
 pub use provider::{OnLoss, OnLossError, Provider, Scheme};
-pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, RenderOptions};
+pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, EgressSocket, RenderOptions};
 pub use resolve::{ListedModel, ResolveError, Resolved, Target};
 pub use schema::{json_schema, reference};
 pub use secret::Secret;

@@ -10,6 +10,7 @@ mod findings;
 mod listeners;
 mod models;
 mod paths;
+mod pools;
 mod providers;
 mod schema;
 mod server;
@@ -125,7 +126,10 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
     let upstream = server::overrides(top.get("overrides"), findings);
     let entries = providers::read(&top, findings);
     let providers = providers::merged(&entries);
-    let models = models::read(&entries, &providers, top.get("model_aliases"), findings);
+    let aliases = top.get("model_aliases");
+    let pools = pools::declared(top.get("models"), aliases.as_ref(), findings);
+    let mut models = models::read(&entries, &providers, aliases, &pools, findings);
+    pools::read(&pools, &mut models, findings);
     Some(Config {
         listeners,
         providers,

@@ -1,13 +1,16 @@
 //! The resolved configuration for people: everything but secrets.
 
+mod pools;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::config::{Config, Cors, Listener, Tls};
+use crate::config::{Config, Cors, Egress, Listener, Tls};
 use crate::provider::Provider;
 use crate::secret::REDACTED;
+use pools::pool;
 
 impl Config {
     /// The configuration as JSON, with a placeholder for each credential and header value.
@@ -33,6 +36,7 @@ impl Config {
             "providers": self.providers.iter().map(provider).collect::<Vec<_>>(),
             "models": models,
             "wildcards": wildcards,
+            "pools": self.pools().map(pool).collect::<Vec<_>>(),
             "aliases": aliases,
             "default": self.default_model(),
             "server": {
@@ -41,6 +45,9 @@ impl Config {
                 "admin": self.server.admin.to_string(),
                 "max_request_bytes": self.server.max_request_bytes,
                 "max_event_bytes": self.server.max_event_bytes,
+                "max_response_bytes": self.server.max_response_bytes,
+                "egress": egress(&self.server.egress),
+                "heartbeat": self.server.heartbeat.map(seconds),
                 "drain_timeout": seconds(self.server.drain_timeout),
                 "log": self.server.log.as_str(),
             },
@@ -99,6 +106,14 @@ fn provider(provider: &Provider) -> Value {
         "on_loss": provider.on_loss.as_str(),
         "headers": headers,
     })
+}
+
+fn egress(egress: &Egress) -> String {
+    match egress {
+        Egress::Direct => "direct".to_owned(),
+        Egress::Envoy(None) => "envoy".to_owned(),
+        Egress::Envoy(Some(socket)) => format!("unix:{}", path(socket)),
+    }
 }
 
 fn path(path: &Path) -> String {

@@ -11,6 +11,7 @@
 
 mod access_log;
 mod cluster;
+mod egress;
 mod filters;
 mod listener;
 mod local_reply;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::{AdminAddress, ListenAddress};
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, Server};
 
 pub use cluster::SERVER as SERVER_CLUSTER;
 pub use tls::secret_names;
@@ -44,7 +45,30 @@ pub struct RenderOptions {
     pub admin: AdminAddress,
     /// Where the access log goes.
     pub access_log: AccessLog,
+    /// The egress listener; `None` for none.
+    pub egress: Option<EgressSocket>,
 }
+
+/// The socket of the egress listener, which the server's own calls go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EgressSocket {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+impl EgressSocket {
+    /// The one that these settings ask for, when the server listens here.
+    pub fn of(server: &Server, listen: &ListenAddress) -> Option<Self> {
+        let path = server.egress.socket(listen)?;
+        let mode = server.socket_mode;
+        Some(Self { path, mode })
+    }
+}
+
+/// The name of the egress listener.
+pub const EGRESS_LISTENER: &str = "meseta.egress";
 
 /// Where the access log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +95,8 @@ pub fn bootstrap(config: &Config, options: &RenderOptions) -> String {
     let listeners = config
         .listeners
         .iter()
-        .map(|listener| listener::listener(listener, options, Secrets::Inline));
+        .map(|listener| listener::listener(listener, options, Secrets::Inline))
+        .chain(egress::listener(options));
     let tree = map([
         f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
         f("admin", admin(&options.admin)),
@@ -119,6 +144,13 @@ pub fn snippet(config: &Config, options: &RenderOptions) -> String {
             "Into the filter chain of the listener named. Envoy reads these files at its start; to\n\
              renew them while it runs, make them secrets of SDS.",
             f("transport_sockets", list(sockets)),
+        ));
+    }
+    if let Some(egress) = egress::listener(options) {
+        parts.push(why(
+            "Into static_resources.listeners, or your LDS. Through it the server's own calls reach\n\
+             providers; it goes with `server.egress: direct`.",
+            f("listeners", list([egress])),
         ));
     }
     parts.push(why(

@@ -10,6 +10,7 @@
 
 mod json;
 mod plano;
+mod pools;
 mod providers;
 mod reference;
 mod root;
@@ -21,6 +22,9 @@ mod walk;
 pub use json::json_schema;
 pub use reference::reference;
 
+pub(crate) use pools::{
+    CONDITIONS, COOLDOWN, FAILOVER, MATCH, MIRROR, POOL, RULE, STICKY, TARGET, TIMEOUT,
+};
 pub(crate) use providers::{ALIAS, PROVIDER};
 pub(crate) use root::{ROOT, VERSIONS};
 pub(crate) use settings::{
@@ -61,6 +65,8 @@ pub(crate) struct Key {
     pub(crate) origin: Origin,
     /// What to write instead, when the key is an old spelling.
     pub(crate) replaced_by: Option<&'static str>,
+    /// The key without which it cannot be built.
+    pub(crate) needs: Option<&'static str>,
 }
 
 /// What counts when a key is absent.
@@ -117,6 +123,8 @@ pub(crate) enum Kind {
     Number,
     /// A number from 0 to 100.
     Percentage,
+    /// The same, or a text with `%`.
+    Share,
     /// A TCP port.
     Port,
     /// `30s`.
@@ -129,6 +137,8 @@ pub(crate) enum Kind {
     Socket,
     /// `unix:PATH` or `tcp:ADDRESS:PORT`.
     Listen,
+    /// `direct`, `envoy` or `unix:PATH`.
+    Egress,
     /// The permissions of a socket, in octal digits.
     Mode,
     /// An `http` or `https` address.
@@ -143,6 +153,10 @@ pub(crate) enum Kind {
     Interface,
     /// `*`, or a list of the origins of web pages.
     Origins,
+    /// A list of statuses and of what else is a failure.
+    Conditions,
+    /// A duration, or `p50` to `p99`.
+    Hedge,
     /// One of these texts.
     OneOf(&'static [&'static str]),
     /// The same, with spaces around it as an error and an empty text as absence.
@@ -209,6 +223,7 @@ impl Key {
             status: Status::Read,
             origin: Origin::Meseta,
             replaced_by: None,
+            needs: None,
         }
     }
 
@@ -260,6 +275,12 @@ impl Key {
     /// It is an old spelling: what to write instead.
     pub(crate) const fn replaced_by(mut self, name: &'static str) -> Self {
         self.replaced_by = Some(name);
+        self
+    }
+
+    /// The key without which it cannot be built.
+    pub(crate) const fn needs(mut self, name: &'static str) -> Self {
+        self.needs = Some(name);
         self
     }
 

@@ -7,7 +7,8 @@ mod schema;
 use std::path::{Path, PathBuf};
 
 use meseta_config::{
-    bootstrap, load, snippet, AccessLog, Config, ListenAddress, Problems, RenderOptions, Source,
+    bootstrap, load, snippet, AccessLog, Config, EgressSocket, ListenAddress, Problems,
+    RenderOptions, Source,
 };
 use proptest::prelude::*;
 use serde_yaml::Value;
@@ -48,6 +49,27 @@ listeners:
   - {name: c, port: 3, max_retries: 1, tls: {certificate: a.pem, key: b.pem, client_ca: c.pem}}
 ";
 
+/// Every key of a name with several targets.
+const POOLS: &str = "
+model_providers: [{model: openai/*, access_key: $KEY}, {model: ollama/*}]
+models:
+  smart:
+    default: true
+    targets: [{model: openai/a, priority: 1, weight: 9, context_window: 1000}, ollama/b]
+    select: fastest
+    sticky: {header: x-user}
+    rules: [{match: {header: {x-tier: gold, x-any: '*'}}, use: ollama/a}]
+    mirror: {model: ollama/c, percent: 10%, compare: true}
+    path: relay
+    failover: {on: [429, 5xx, reset], max_attempts: 2, retry_budget: 20, cooldown: {failures: 2, error_rate: 50%, first: 1s, longest: 5s}}
+    timeout: {headers: 1s, first_token: 2s, idle: 3s, total: 4s}
+    hedge_after: p95
+    resume: true
+  other: {targets: [fast], path: direct}
+model_aliases: {fast: {target: openai/a}, faster: {target: smart}}
+server: {egress: 'unix:/e', max_response_bytes: 1MiB, heartbeat: 5s}
+";
+
 fn read(text: &str) -> Result<Config, Problems> {
     load(&Source {
         text,
@@ -70,6 +92,7 @@ fn check(text: &str) {
                 filter: PathBuf::from("/f"),
                 admin: ListenAddress::Unix(PathBuf::from("/a")),
                 access_log: AccessLog::Stdout,
+                egress: EgressSocket::of(&config.server, &config.server.listen),
             };
             for text in [bootstrap(&config, &options), snippet(&config, &options)] {
                 assert!(!text.contains("sk-hidden"));
@@ -77,7 +100,11 @@ fn check(text: &str) {
             }
             assert!(!format!("{config:?}{}", config.redacted()).contains("sk-hidden"));
             for model in config.models() {
-                config.resolve(Some(&model.id)).unwrap();
+                let resolved = config.resolve(Some(&model.id), &|_| None).unwrap();
+                assert!(!resolved.targets.is_empty());
+                for target in &*resolved.targets {
+                    config.target(&target.model).unwrap();
+                }
             }
         }
     }
@@ -137,6 +164,13 @@ fn scalar() -> impl Strategy<Value = Value> {
             Just(".5m"),
             Just("600"),
             Just("localhost"),
+            Just("smart"),
+            Just("ollama/x"),
+            Just("direct"),
+            Just(" p50 "),
+            Just(" .5 % "),
+            Just(" 4xx "),
+            Just("envoy"),
         ]
         .prop_map(Value::from),
     ]
@@ -155,8 +189,9 @@ fn value() -> impl Strategy<Value = Value> {
 #[test]
 fn the_documents_themselves_load() {
     let config = read(DOCUMENT).unwrap();
-    assert_eq!(config.resolve(Some("faster")).unwrap().id, "openai/gpt-4o");
-    for document in [DOCUMENT, OLDER, LISTENERS] {
+    let resolved = config.resolve(Some("faster"), &|_| None).unwrap();
+    assert_eq!(resolved.targets[0].model.id, "openai/gpt-4o");
+    for document in [DOCUMENT, OLDER, LISTENERS, POOLS] {
         read(document).unwrap();
         check(document);
     }
@@ -166,7 +201,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
-    fn any_value_in_any_place_gives_a_configuration_or_problems(text in prop::sample::select(&[DOCUMENT, OLDER, LISTENERS][..]), place in any::<prop::sample::Index>(), new in value()) {
+    fn any_value_in_any_place_gives_a_configuration_or_problems(text in prop::sample::select(&[DOCUMENT, OLDER, LISTENERS, POOLS][..]), place in any::<prop::sample::Index>(), new in value()) {
         let mut document: Value = serde_yaml::from_str(text).unwrap();
         let mut place = place.index(size(&document));
         replace(&mut document, &mut place, &new);
@@ -188,6 +223,6 @@ proptest! {
     #[test]
     fn any_requested_model_is_found_or_not(name in "\\PC{0,200}") {
         let config = read(DOCUMENT).unwrap();
-        let _ = config.resolve(Some(&name));
+        let _ = config.resolve(Some(&name), &|_| None);
     }
 }

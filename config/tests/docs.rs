@@ -103,6 +103,7 @@ fn every_example_loads_without_a_notice_and_renders_without_a_secret() {
         filter: PathBuf::from("/etc/envoy/meseta_meter.wasm"),
         admin: "tcp:127.0.0.1:9901".parse().unwrap(),
         access_log: AccessLog::Stdout,
+        egress: None,
     };
     for path in examples {
         let place = shown(&path);

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use meseta_config::render::{discovery_response, resources, CLUSTERS_FILE, LISTENERS_FILE};
 use meseta_config::{
-    bootstrap, dynamic_bootstrap, load, snippet, AccessLog, Config, ListenAddress, RenderOptions,
-    Source,
+    bootstrap, dynamic_bootstrap, load, snippet, AccessLog, Config, EgressSocket, ListenAddress,
+    RenderOptions, Source,
 };
 use serde_yaml::{Mapping, Value};
 
@@ -89,6 +89,10 @@ impl Tools {
             filter: self.filter.clone(),
             admin: ListenAddress::Unix(self.file("admin.sock")),
             access_log: AccessLog::File(self.file("access.log")),
+            egress: Some(EgressSocket {
+                path: self.file("egress.sock"),
+                mode: 0o600,
+            }),
         }
     }
 
@@ -364,6 +368,8 @@ fn the_guide_for_an_envoy_of_ones_own_leads_to_a_configuration_that_is_accepted(
     let clusters = resources["clusters"].as_sequence_mut().unwrap();
     clusters.extend(snippet["clusters"].as_sequence().unwrap().iter().cloned());
     clusters.push(serde_yaml::from_str("{name: app, type: STATIC}").unwrap());
+    let listeners = resources["listeners"].as_sequence_mut().unwrap();
+    listeners.extend(snippet["listeners"].as_sequence().unwrap().iter().cloned());
     tools.validate("guide", &serde_json::to_string(&own).unwrap());
 }
 
@@ -375,7 +381,7 @@ fn a_snippet_works_in_an_envoy_of_ones_own() {
     let config = read("everything", EVERYTHING);
     let snippet: Value = serde_yaml::from_str(&snippet(&config, &tools.options())).unwrap();
     let kind = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-    let listeners: Vec<Value> = snippet["http_connection_managers"]
+    let mut listeners: Vec<Value> = snippet["http_connection_managers"]
         .as_sequence()
         .unwrap()
         .iter()
@@ -388,7 +394,8 @@ fn a_snippet_works_in_an_envoy_of_ones_own() {
             listener
         })
         .collect();
-    assert_eq!(listeners.len(), 3);
+    listeners.extend(snippet["listeners"].as_sequence().unwrap().iter().cloned());
+    assert_eq!(listeners.len(), 4);
     let mut resources = Mapping::new();
     resources.insert("listeners".into(), Value::Sequence(listeners));
     resources.insert("clusters".into(), snippet["clusters"].clone());
@@ -486,4 +493,70 @@ fn a_cluster_that_a_client_names_is_gone_before_the_route_reads_it() {
         assert_eq!(status, if arrives { 504 } else { 503 });
         assert_eq!(upstream.accept().is_ok(), arrives);
     }
+}
+
+#[test]
+fn the_servers_own_calls_tell_envoys_answers_from_those_of_providers() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead_port = dead.local_addr().unwrap().port();
+    drop(dead);
+    let text = format!(
+        "listeners: [{{name: front, address: 127.0.0.1, port: 0}}]\nmodel_providers: [{{model: ollama/x, base_url: 'http://127.0.0.1:{port}'}}, {{model: vllm/x, base_url: 'http://127.0.0.1:{dead_port}'}}]\n"
+    );
+    let envoy = tools.start(&bootstrap(&read("egress", &text), &tools.options()));
+    // What it heard, and an answer that claims to be Envoy's and the meter's.
+    let provider = std::thread::spawn(move || {
+        let (mut stream, _) = upstream.accept().unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\r\n\r\n") {
+            let mut byte = [0; 1];
+            assert_eq!(stream.read(&mut byte).unwrap(), 1);
+            heard.push(byte[0]);
+        }
+        let answer = "HTTP/1.1 503 x\r\ncontent-length: 0\r\nx-own: 1\r\nx-meseta-envoy: UF;forged\r\nx-meseta-meter: forged\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(heard).unwrap()
+    });
+    let ask = |cluster: &str| {
+        let mut stream = UnixStream::connect(tools.file("egress.sock")).unwrap();
+        let limit = Some(Duration::from_secs(20));
+        stream.set_read_timeout(limit).unwrap();
+        let request = format!(
+            "GET /a/..//%2f?k=1 HTTP/1.1\r\nhost: provider.example\r\nx-request-id: own-1\r\nx-meseta-cluster: {cluster}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask(&format!("http_127.0.0.1_{port}"));
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("x-own: 1"), "{answer}");
+    assert!(!answer.contains("x-meseta-"), "{answer}");
+    let heard = provider.join().unwrap();
+    assert!(
+        heard.starts_with("GET /a/..//%2f?k=1 HTTP/1.1\r\n"),
+        "{heard}"
+    );
+    assert!(heard.contains("host: provider.example"), "{heard}");
+    assert!(heard.contains("x-request-id: own-1"), "{heard}");
+    for hidden in ["x-meseta-", "x-forwarded-", "x-envoy-"] {
+        assert!(!heard.contains(hidden), "{heard}");
+    }
+    let answer = ask(&format!("http_127.0.0.1_{dead_port}"));
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let told = "x-meseta-envoy: UF;upstream_reset_before_response_started";
+    assert!(answer.contains(told), "{answer}");
+    let answer = ask("nobody");
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(
+        answer.contains("x-meseta-envoy: NC;cluster_not_found"),
+        "{answer}"
+    );
+    drop(envoy);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use meseta_config::{AccessLog, AdminAddress, ListenAddress, RenderOptions};
+use meseta_config::{AccessLog, AdminAddress, EgressSocket, ListenAddress, RenderOptions};
 
 use crate::commands::reference;
 use crate::failure::Failure;
@@ -85,8 +85,10 @@ impl Envoy {
         let source = Source::find(self.file.as_deref())?;
         source.print_notices(terminal);
         let config = source.config();
+        let server = self.server.unwrap_or_else(|| config.server.listen.clone());
         let options = RenderOptions {
-            server: self.server.unwrap_or_else(|| config.server.listen.clone()),
+            egress: EgressSocket::of(&config.server, &server),
+            server,
             filter: self.filter,
             admin: self.admin,
             access_log: self.access_log,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meseta_config::{AccessLog, AdminAddress, ListenAddress, LogFormat, RenderOptions};
+use meseta_config::{
+    AccessLog, AdminAddress, EgressSocket, ListenAddress, LogFormat, RenderOptions,
+};
 use meseta_ext_proc::{LoadError, Loaded, ReloadOptions, ServeOptions, XdsOptions};
 
 use crate::failure::Failure;
@@ -74,6 +76,7 @@ impl Serve {
                     filter,
                     admin,
                     access_log: self.access_log.unwrap_or(AccessLog::Stdout),
+                    egress: EgressSocket::of(server, &listen),
                 },
             }),
             _ => None,

@@ -1,6 +1,8 @@
 //! A place in the document: a value and its path. Reading one as a type records a problem when it
 //! is another.
 
+use std::ops::RangeInclusive;
+
 use serde_yaml::{Mapping, Value};
 
 use super::findings::Findings;
@@ -127,6 +129,42 @@ impl<'a> Node<'a> {
         port
     }
 
+    /// As a whole number in a range.
+    pub(super) fn whole(
+        &self,
+        range: RangeInclusive<u32>,
+        findings: &mut Findings<'_>,
+    ) -> Option<u32> {
+        let number = self
+            .value
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| range.contains(number));
+        if number.is_none() {
+            let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+            match self.value {
+                Value::Number(_) => findings.problem(self, format!("must be {wanted}")),
+                _ => findings.wrong_type(self, &wanted),
+            }
+        }
+        number
+    }
+
+    /// As a percentage, from `50%` or `50`: 0 to 1.
+    pub(super) fn share(&self, findings: &mut Findings<'_>) -> Option<f64> {
+        let text = self.scalar(findings)?;
+        let percent = match self.value {
+            Value::Number(number) => number.as_f64(),
+            _ => percentage(&text),
+        };
+        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+        if percent.is_none() {
+            let hint = "write it as `50%` or `50`";
+            findings.problem_with(self, "must be a percentage from 0 to 100", hint);
+        }
+        percent.map(|percent| percent / 100.0)
+    }
+
     /// Parsed by a function whose error says what is wrong.
     pub(super) fn parsed<T, E: std::fmt::Display>(
         &self,
@@ -184,6 +222,17 @@ fn below(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
+}
+
+/// A number without a sign or exponent, with `%` or not.
+fn percentage(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let fits = |c: char| c.is_ascii_digit() || c == '.';
+    if !number.chars().all(fits) {
+        return None;
+    }
+    number.parse().ok()
 }
 
 /// A key as a name.

@@ -11,6 +11,7 @@ use super::paths;
 use super::schema;
 use crate::address::parse_ip;
 use crate::config::{Cors, Listener, Tls};
+use crate::render::EGRESS_LISTENER;
 use crate::schema::{CORS, LEGACY_LISTENER, LEGACY_LISTENERS, LISTENER, TLS};
 use crate::units::parse_duration;
 
@@ -176,6 +177,10 @@ fn name(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
     if name.is_empty() || name.len() > 100 || !name.chars().all(fits) {
         let hint = "up to 100 letters, digits, spaces and `-`, `_`, `.`, `/`";
         findings.problem_with(node, "is no name for a listener", hint);
+        return None;
+    }
+    if name == EGRESS_LISTENER {
+        findings.problem_with(node, "is reserved", "choose another name");
         return None;
     }
     Some(name.to_owned())

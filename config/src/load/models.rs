@@ -1,13 +1,14 @@
-//! Names: models of the entries, the known ones of wildcards, aliases, the default.
+//! Names: models of the entries, the known ones of wildcards, aliases, the default. (Names with
+//! several targets are read in [`super::pools`].)
 
 use indexmap::IndexMap;
 use serde_yaml::Value;
 
 use super::document::Node;
 use super::findings::Findings;
+use super::pools::{self, Declared};
 use super::providers::Entry;
 use super::schema;
-use crate::near;
 use crate::pool::{Destination, ModelRef};
 use crate::provider::Provider;
 use crate::resolve::{Alias, Models};
@@ -18,6 +19,7 @@ pub(super) fn read(
     entries: &[Entry<'_>],
     providers: &[Provider],
     aliases: Option<Node<'_>>,
+    pools: &[Declared<'_>],
     findings: &mut Findings<'_>,
 ) -> Models {
     let mut models = Models::default();
@@ -64,7 +66,7 @@ pub(super) fn read(
     }
     short_names(&bare, &mut models, findings);
     if let Some(node) = aliases {
-        read_aliases(&node, &mut models, findings);
+        read_aliases(&node, pools, &mut models, findings);
     }
     models
 }
@@ -134,7 +136,13 @@ fn key<'a>(entry: &Entry<'a>, key: &str) -> Node<'a> {
     }
 }
 
-fn read_aliases(node: &Node<'_>, models: &mut Models, findings: &mut Findings<'_>) {
+fn read_aliases(
+    node: &Node<'_>,
+    pools: &[Declared<'_>],
+    models: &mut Models,
+    findings: &mut Findings<'_>,
+) {
+    let pools: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
     let Some(map) = node.map(findings) else {
         return;
     };
@@ -157,28 +165,36 @@ fn read_aliases(node: &Node<'_>, models: &mut Models, findings: &mut Findings<'_
         }
     }
     for (name, (node, target)) in &targets {
-        if let Some(model) = follow(name, target, node, &targets, models, findings) {
-            let target = target.clone();
-            models.aliases.insert(
-                name.clone(),
-                Alias {
-                    target,
-                    leads_to: Destination::Model(model),
-                },
-            );
-        }
+        let leads_to = match end(name, target, node, &targets, findings) {
+            Some(end) if pools.contains(&end) => Destination::Pool(end.to_owned()),
+            Some(end) => match models.find(end) {
+                Some(model) => Destination::Model(model.into_owned()),
+                None => {
+                    // A chain that ends nowhere is reported where it ends.
+                    if end == target {
+                        let further = pools.iter().copied();
+                        let further = further.chain(targets.keys().map(String::as_str));
+                        pools::unknown(node, end, further, models, findings);
+                    }
+                    continue;
+                }
+            },
+            None => continue,
+        };
+        let target = target.clone();
+        let alias = Alias { target, leads_to };
+        models.aliases.insert(name.clone(), alias);
     }
 }
 
-/// The model at the end of a chain of aliases.
-fn follow(
-    name: &str,
-    target: &str,
+/// The end of a chain of aliases, which is none.
+fn end<'t>(
+    name: &'t str,
+    target: &'t str,
     node: &Node<'_>,
-    targets: &IndexMap<String, (Node<'_>, String)>,
-    models: &Models,
+    targets: &'t IndexMap<String, (Node<'_>, String)>,
     findings: &mut Findings<'_>,
-) -> Option<ModelRef> {
+) -> Option<&'t str> {
     let mut passed = vec![name];
     let mut current = target;
     while let Some((_, next)) = targets.get(current) {
@@ -192,20 +208,5 @@ fn follow(
         passed.push(current);
         current = next;
     }
-    if let Some(model) = models.find(current) {
-        return Some(model.into_owned());
-    }
-    // A chain that ends nowhere is reported where it ends.
-    if passed.len() == 1 {
-        let known = models.known.iter();
-        let names = known.flat_map(|model| [model.id.as_str(), model.model.as_str()]);
-        let names = names.chain(targets.keys().map(String::as_str));
-        let near = near::matches(current, names, 1).first().copied();
-        let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "add it to `model_providers`".to_owned(),
-        };
-        findings.problem_with(node, "is no model that is configured", hint);
-    }
-    None
+    Some(current)
 }

@@ -14,7 +14,7 @@ use crate::schema::PROVIDER;
 
 mod address;
 mod credential;
-mod headers;
+pub(super) mod headers;
 mod key_notes;
 
 use address::Address;

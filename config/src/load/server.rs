@@ -1,15 +1,16 @@
 //! `server`, `tracing` and `overrides`.
 
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
 
 use url::Url;
 
-use super::document::Node;
+use super::document::{Map, Node};
 use super::environment::expand;
 use super::findings::Findings;
 use super::schema;
-use crate::address::parse_socket;
-use crate::config::{LogFormat, Server, Tracing, Upstream};
+use crate::address::{parse_socket, LONGEST_PATH};
+use crate::config::{Egress, LogFormat, Server, Tracing, Upstream};
 use crate::schema::{OVERRIDES, SERVER, TRACING};
 use crate::units::{parse_duration, parse_size};
 use crate::ListenAddress;
@@ -60,6 +61,22 @@ pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Serve
     if let Some(bytes) = map.get("max_event_bytes").and_then(|n| size(&n, findings)) {
         server.max_event_bytes = bytes;
     }
+    if let Some(bytes) = map
+        .get("max_response_bytes")
+        .and_then(|n| size(&n, findings))
+    {
+        server.max_response_bytes = bytes;
+    }
+    if let Some(node) = map.get("egress") {
+        let egress = node.parsed(findings, egress);
+        server.egress = egress.unwrap_or(server.egress);
+    }
+    check_egress(&map, &server, findings);
+    if let Some(node) = map.get("heartbeat") {
+        if let Some(every) = node.parsed(findings, parse_duration) {
+            server.heartbeat = (!every.is_zero()).then_some(every);
+        }
+    }
     if let Some(node) = map.get("drain_timeout") {
         let timeout = node.parsed(findings, parse_duration);
         server.drain_timeout = timeout.unwrap_or(server.drain_timeout);
@@ -78,6 +95,36 @@ fn socket_mode(text: &str) -> Result<u32, &'static str> {
         "0600" | "600" => Ok(0o600),
         "0660" | "660" => Ok(0o660),
         _ => Err("is not `\"0600\"` (owner) or `\"0660\"` (owner and group)"),
+    }
+}
+
+fn egress(text: &str) -> Result<Egress, String> {
+    match text {
+        "direct" => Ok(Egress::Direct),
+        "envoy" => Ok(Egress::Envoy(None)),
+        text if text.starts_with("unix:") => match text.parse() {
+            Ok(ListenAddress::Unix(path)) => Ok(Egress::Envoy(Some(path))),
+            Ok(ListenAddress::Tcp(_)) => Err("is not a socket path".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+        _ => Err("is not `envoy`, `direct` or `unix:PATH`".to_owned()),
+    }
+}
+
+/// Envoy has to be able to bind the egress listener's socket beside the server's own.
+fn check_egress(map: &Map<'_>, server: &Server, findings: &mut Findings<'_>) {
+    let Some(socket) = server.egress.socket(&server.listen) else {
+        return;
+    };
+    let node = map.get("egress");
+    let node = node.unwrap_or_else(|| map.absent("egress"));
+    let hint = "write `egress: unix:PATH` with a path of its own";
+    if server.listen == ListenAddress::Unix(socket.clone()) {
+        let reason = "is where the server itself listens";
+        findings.problem_with(&node, reason, hint);
+    } else if socket.as_os_str().as_bytes().len() > LONGEST_PATH {
+        let reason = format!("`{}` is too long for a socket", socket.display());
+        findings.problem_with(&node, reason, hint);
     }
 }
 

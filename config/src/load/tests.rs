@@ -2,6 +2,7 @@
 
 mod files;
 mod keys;
+mod pools;
 
 use std::path::Path;
 use std::time::Duration;
@@ -342,8 +343,9 @@ model_aliases:
 ",
     );
     let found = |name: Option<&str>| {
-        let target = config.resolve(name).unwrap();
-        (target.id, target.model.into_owned())
+        let resolved = config.resolve(name, &|_| None).unwrap();
+        let target = config.target(&resolved.targets[0].model).unwrap();
+        (target.id.to_owned(), target.model.to_owned())
     };
     for (name, id, model) in [
         (None, "openai/gpt-4o", "gpt-4o"),
@@ -372,13 +374,14 @@ model_aliases:
     for name in ["ollama/", "ollama/*", "nothing", "openai/other"] {
         assert!(
             matches!(
-                config.resolve(Some(name)),
+                config.resolve(Some(name), &|_| None),
                 Err(ResolveError::Unknown { .. })
             ),
             "{name}"
         );
     }
-    let Err(ResolveError::Unknown { near }) = config.resolve(Some("openai/gpt-4")) else {
+    let Err(ResolveError::Unknown { near }) = config.resolve(Some("openai/gpt-4"), &|_| None)
+    else {
         panic!("found");
     };
     assert_eq!(near[0], "openai/gpt-4o");
@@ -400,7 +403,7 @@ model_aliases:
 #[test]
 fn without_a_default_a_request_must_name_its_model() {
     let config = good("model_providers: [{model: ollama/x}]\n");
-    let missing = config.resolve(None).map(|_| ()).unwrap_err();
+    let missing = config.resolve(None, &|_| None).map(|_| ()).unwrap_err();
     assert_eq!(missing, ResolveError::Missing);
 }
 

@@ -119,7 +119,7 @@ fn ext_proc(listener: &Listener) -> Yaml {
     ])
 }
 
-fn meter(options: &RenderOptions) -> Yaml {
+pub(super) fn meter(options: &RenderOptions) -> Yaml {
     let kind = "envoy.extensions.filters.http.wasm.v3.Wasm";
     let file = map([f("filename", options.filter.display().to_string())]);
     let configuration = format!(r#"{{"version":{}}}"#, meseta_proto::VERSION);
@@ -167,7 +167,7 @@ fn meter(options: &RenderOptions) -> Yaml {
     ])
 }
 
-fn router() -> Yaml {
+pub(super) fn router() -> Yaml {
     let kind = "envoy.extensions.filters.http.router.v3.Router";
     map([
         f("name", "envoy.filters.http.router"),

@@ -20,7 +20,7 @@ const FOREIGN: [&str; 6] = [
 
 /// Headers that no provider may see: of ours and of Envoy's, what they tell of the client, and what
 /// clients say to the proxy alone.
-const HIDDEN: [&str; 12] = [
+pub(super) const HIDDEN: [&str; 12] = [
     headers::CLUSTER,
     headers::MODEL,
     meseta_proto::LISTENER_KEY,
@@ -50,6 +50,7 @@ pub(super) fn listener(listener: &Listener, options: &RenderOptions, secrets: Se
             "address",
             socket(&listener.address.to_string(), listener.port),
         ),
+        f("traffic_direction", "INBOUND"),
         why(
             "What a client that reads slowly makes Envoy hold; bodies are streamed, so that their\n\
              size is not bounded by it.",

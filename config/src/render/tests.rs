@@ -36,6 +36,10 @@ fn options() -> RenderOptions {
         filter: "/lib/meter.wasm".into(),
         admin: ListenAddress::Unix("/run/admin.sock".into()),
         access_log: AccessLog::File("/var/log/access.log".into()),
+        egress: Some(EgressSocket {
+            path: "/run/egress.sock".into(),
+            mode: 0o660,
+        }),
     }
 }
 
@@ -223,4 +227,61 @@ fn durations_are_written_as_protobuf_reads_them() {
     assert_eq!(seconds(Duration::from_millis(1_500)), "1.500s");
     assert_eq!(seconds(Duration::from_millis(5)), "0.005s");
     assert_eq!(seconds(Duration::ZERO), "0s");
+}
+
+#[test]
+fn the_egress_listener_is_in_every_rendering_unless_calls_go_straight() {
+    let directory = Path::new("/xds");
+    let with = options();
+    let without = RenderOptions {
+        egress: None,
+        ..options()
+    };
+    for (rendered, bare, has_clients) in [
+        (
+            bootstrap(&config(), &with),
+            bootstrap(&config(), &without),
+            true,
+        ),
+        (
+            dynamic_bootstrap(&with, directory),
+            dynamic_bootstrap(&without, directory),
+            false,
+        ),
+    ] {
+        let tree = tree(&rendered);
+        let listeners = tree["static_resources"]["listeners"].as_sequence().unwrap();
+        assert_eq!(listeners.last().unwrap()["name"], EGRESS_LISTENER);
+        assert_eq!(listeners.len() > 1, has_clients);
+        assert!(!bare.contains(EGRESS_LISTENER), "{bare}");
+    }
+    let snippet_with = tree(&snippet(&config(), &with));
+    assert_eq!(snippet_with["listeners"][0]["name"], EGRESS_LISTENER);
+    assert!(!snippet(&config(), &without).contains(EGRESS_LISTENER));
+}
+
+#[test]
+fn the_egress_listener_is_for_the_server_alone_and_hides_what_is_ours() {
+    let tree = tree(&dynamic_bootstrap(&options(), Path::new("/xds")));
+    let listener = &tree["static_resources"]["listeners"][0];
+    let pipe = &listener["address"]["pipe"];
+    assert_eq!(
+        (&pipe["path"], &pipe["mode"]),
+        (&"/run/egress.sock".into(), &0o660.into())
+    );
+    let manager = manager(&tree, 0);
+    assert!(manager.get("early_header_mutation_extensions").is_none());
+    let filters = manager["http_filters"].as_sequence().unwrap();
+    assert_eq!(filters[0]["name"], "meseta.meter");
+    assert_eq!(filters.len(), 2);
+    let route = &manager["route_config"]["virtual_hosts"][0]["routes"][0];
+    assert_eq!(route["route"]["cluster_header"], "x-meseta-cluster");
+    assert_eq!(
+        (&route["route"]["timeout"], &manager["stream_idle_timeout"]),
+        (&"0s".into(), &"0s".into())
+    );
+    let removed = route["request_headers_to_remove"].as_sequence().unwrap();
+    assert!(removed.contains(&"x-meseta-cluster".into()));
+    let removed = route["response_headers_to_remove"].as_sequence().unwrap();
+    assert_eq!(removed[..], ["x-meseta-envoy", "x-meseta-meter"]);
 }

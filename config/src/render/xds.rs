@@ -1,14 +1,14 @@
 //! The same resources as files of Envoy's filesystem xDS: what may change while Envoy runs.
 //!
 //! Listeners and the clusters of providers are in files that Envoy reads again whenever they are
-//! replaced by a rename; the server's own cluster never changes and stays in the bootstrap, because
-//! the listeners refer to it. Certificates are secrets in files of their own.
+//! replaced by a rename; the server's own cluster and the egress listener never change and stay in the
+//! bootstrap, the former because the listeners refer to it. Certificates are secrets in files of their own.
 
 use std::path::Path;
 
 use super::tls::{self, Secrets};
 use super::yaml::{f, inline, list, map, why, Field, Yaml};
-use super::{admin, cluster, listener, overload, type_url, RenderOptions};
+use super::{admin, cluster, egress, listener, overload, type_url, RenderOptions};
 use crate::config::Config;
 
 /// The file of the clusters, in the directory that Envoy watches.
@@ -99,13 +99,14 @@ pub fn discovery_response<'a>(
 
 /// A bootstrap whose listeners and providers come from the files in `directory`.
 pub fn dynamic_bootstrap(options: &RenderOptions, directory: &Path) -> String {
+    let mut resources = vec![f("clusters", list([cluster::server(&options.server)]))];
+    if let Some(egress) = egress::listener(options) {
+        resources.insert(0, f("listeners", list([egress])));
+    }
     let tree = map([
         f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
         f("admin", admin(&options.admin)),
-        f(
-            "static_resources",
-            map([f("clusters", list([cluster::server(&options.server)]))]),
-        ),
+        f("static_resources", Yaml::Map(resources)),
         why(
             "Replaced by rename: clusters before the server uses them, and taken away after it.",
             f(

@@ -5,7 +5,7 @@
 
 use serde_json::{json, Map, Value};
 
-use super::{Absence, Key, Kind, Object, Status, ROOT};
+use super::{Absence, Key, Kind, Object, Status, CONDITIONS, ROOT};
 
 /// White space as the loader trims it: JSON Schema's `\s` lacks one of Unicode's.
 const SPACES: &str = r"[\s\u0085]*";
@@ -215,6 +215,11 @@ fn or_null(mut schema: Map<String, Value>) -> Map<String, Value> {
     or_null
 }
 
+/// The pattern of a duration.
+fn duration() -> String {
+    format!(r"([0-9]+\.?[0-9]*|\.[0-9]+){SPACES}(ms|s|m|h)")
+}
+
 fn leaf_constraint(kind: Kind) -> Value {
     let text = |pattern: &str| json!({"type": "string", "pattern": format!("^{SPACES}({pattern}){SPACES}$")});
     match kind {
@@ -227,8 +232,24 @@ fn leaf_constraint(kind: Kind) -> Value {
         Kind::Integer => json!({"type": "integer"}),
         Kind::Number => json!({"type": "number"}),
         Kind::Percentage => json!({"type": "number", "minimum": 0, "maximum": 100}),
+        Kind::Share => json!({
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 100},
+                text(&format!(r"([0-9]+\.?[0-9]*|\.[0-9]+){SPACES}%?")),
+            ],
+        }),
         Kind::Port => json!({"type": "integer", "minimum": 0, "maximum": 65535}),
-        Kind::Duration => text(&format!(r"([0-9]+\.?[0-9]*|\.[0-9]+){SPACES}(ms|s|m|h)")),
+        Kind::Duration => text(&duration()),
+        Kind::Hedge => text(&format!("p[5-9][0-9]|{}", duration())),
+        Kind::Conditions => json!({
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "integer", "minimum": 400, "maximum": 599},
+                    text(&format!("[45]([0-9]{{2}}|xx)|{}", CONDITIONS.join("|"))),
+                ],
+            },
+        }),
         // A fraction of a byte is cut off, so the bound above is just before the next byte.
         Kind::Size => json!({
             "anyOf": [
@@ -240,6 +261,12 @@ fn leaf_constraint(kind: Kind) -> Value {
         Kind::Socket => text(r"(localhost|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.%]+\]):\+?[0-9]+"),
         Kind::Listen => json!({"type": "string", "pattern": format!("^{SPACES}(unix|tcp):")}),
         // Without quotes it may be read as a number.
+        Kind::Egress => json!({
+            "anyOf": [
+                text("direct|envoy"),
+                {"type": "string", "pattern": format!("^{SPACES}unix:")},
+            ],
+        }),
         Kind::Mode => json!({"anyOf": [text("0?6[06]0"), {"enum": [600, 660]}]}),
         Kind::Model => json!({"type": "string", "pattern": "^[^/]+/[^ ]"}),
         Kind::Interface => {

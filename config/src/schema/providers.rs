@@ -44,8 +44,8 @@ pub(crate) const PROVIDER: Object = Object::new(
         Key::shared(
             "default",
             Kind::Flag,
-            "Whether requests that name no model get this one. At most one entry, and none with \
-             `*`, may say so.",
+            "Whether requests that name no model get this one. At most one entry, of `models` as \
+             well, and none with `*`, may say so.",
         )
         .default("false")
         .example("model: openai/gpt-4o-mini\ndefault: true"),
@@ -134,7 +134,8 @@ pub(crate) const ALIAS: Object = Object::new(
     &[Key::shared(
         "target",
         Kind::Text,
-        "What the alias stands for: `provider/model`, the name of an entry, or another alias.",
+        "What the alias stands for: `provider/model`, the name of an entry, a name of `models`, or \
+         another alias.",
     )
     .required()
     .example("target: ollama/llama3.2")],

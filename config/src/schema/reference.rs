@@ -91,7 +91,9 @@ fn write_key(section: &Section, key: &Key, text: &mut String) {
         key.about
     ));
     if status == Status::NotBuilt {
-        line("- Status: not built; refused".to_owned());
+        let needs = key.needs.map(|needs| format!("; needs `{needs}`"));
+        let needs = needs.unwrap_or_default();
+        line(format!("- Status: not built; refused{needs}"));
         return;
     }
     line(format!("- Type: {}", described(key.kind)));
@@ -140,12 +142,16 @@ fn described(kind: Kind) -> String {
         Kind::Integer => "whole number",
         Kind::Number => "number",
         Kind::Percentage => "number from 0 to 100",
+        Kind::Share => "percentage from 0 to 100: `50%` or `50`",
         Kind::Port => "port, 0 to 65535",
         Kind::Duration => "duration",
         Kind::Size => "size, up to `1GiB`",
         Kind::Ip => "IP address, or `localhost`",
         Kind::Socket => "IP address (or `localhost`) and port",
         Kind::Listen => "`unix:PATH` or `tcp:ADDRESS:PORT`",
+        Kind::Egress => "`direct`, `envoy` or `unix:PATH`",
+        Kind::Conditions => "list of statuses and names",
+        Kind::Hedge => "duration, or `p50` to `p99`",
         Kind::Mode => "`\"0600\"` or `\"0660\"`",
         Kind::Url => "`http` or `https` URL",
         Kind::Path => "path of a file",

@@ -2,7 +2,7 @@
 
 use super::providers::{ALIAS, PROVIDER};
 use super::settings::{LEGACY_LISTENERS, LISTENER, OVERRIDES, SERVER, TRACING};
-use super::{plano, Key, Kind, Named, Object};
+use super::{plano, Key, Kind, Named, Object, POOL};
 
 /// The versions of Plano's schema. Files of ours need none.
 pub(crate) const VERSIONS: &[&str] = &["v0.1", "v0.1.0", "0.1-beta", "0.2.0", "v0.3.0", "v0.4.0"];
@@ -56,6 +56,18 @@ pub(crate) const ROOT: Object = Object::new(
              model.",
         )
         .example("model_aliases:\n  fast:\n    target: ollama/llama3.2"),
+        Key::ours(
+            "models",
+            Kind::Map(&Named {
+                name: "MODEL",
+                example: "smart",
+                value: Kind::Object(&POOL),
+            }),
+            "Names with targets of their own, and what happens when one of them fails. A name has up \
+             to 100 characters, none of them a space, and is no alias. A name that is not here has \
+             one target.",
+        )
+        .example("models:\n  smart:\n    targets:\n      - ollama/llama3.2\n      - ollama/qwen3"),
         Key::shared(
             "overrides",
             Kind::Object(&OVERRIDES),
@@ -83,7 +95,6 @@ pub(crate) const ROOT: Object = Object::new(
         plano::PROMPT_GUARDS,
         plano::ROUTING_PREFERENCES,
         plano::MODEL_METRICS_SOURCES,
-        Key::not_built("models", "Models with several providers each.").example("models: []"),
         Key::not_built("limits", "Limits of requests, tokens and cost.").example("limits: []"),
         Key::not_built("keys", "Keys for clients.").example("keys: []"),
         Key::not_built("stores", "Where limits and sessions are kept.").example("stores: {}"),

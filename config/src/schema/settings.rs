@@ -197,6 +197,31 @@ pub(crate) const SERVER: Object = Object::new(
         .default("16MiB")
         .example("max_event_bytes: 16MiB"),
         Key::ours(
+            "max_response_bytes",
+            Kind::Size,
+            "The largest answer that the server relays: Envoy holds what a slow client has not read. \
+             Answers that Envoy fetches itself have no such limit.",
+        )
+        .default("64MiB")
+        .example("max_response_bytes: 64MiB"),
+        Key::ours(
+            "egress",
+            Kind::Egress,
+            "How the server's own calls reach providers. `envoy`: through a listener of Envoy's, at \
+             the socket `egress.sock` beside the server's own (`/run/meseta/egress.sock` when that is \
+             a TCP port); `unix:PATH`: the same at this socket; `direct`: without Envoy.",
+        )
+        .default("envoy")
+        .example("egress: unix:/run/meseta/egress.sock"),
+        Key::ours(
+            "heartbeat",
+            Kind::Duration,
+            "How long a relayed stream may be silent before the client is told that it lives; `0s` \
+             for never.",
+        )
+        .default("15s")
+        .example("heartbeat: 30s"),
+        Key::ours(
             "drain_timeout",
             Kind::Duration,
             "How long running exchanges may take to end when the server stops.",

@@ -87,7 +87,17 @@ fn beside(object: &Object, key: &Key) -> String {
         .keys
         .iter()
         .filter(|other| matches!(other.absence, Absence::Refused) && other.name != key.name);
-    needed.map(|other| format!("{}\n", other.example)).collect()
+    needed.map(part).collect()
+}
+
+/// The lines of a key's example that are its own.
+fn part(key: &Key) -> String {
+    let start = format!("{}:", key.name);
+    let mut lines = key.example.lines();
+    let first = lines.find(|line| line.starts_with(&start));
+    let others = lines.take_while(|line| line.starts_with(' '));
+    let own = first.into_iter().chain(others);
+    own.map(|line| format!("{line}\n")).collect()
 }
 
 fn indented(text: &str, first: &str, others: &str) -> String {
@@ -121,7 +131,10 @@ fn visit(kind: Kind, steps: Vec<Step>, is_inert: bool, sections: &mut Vec<Sectio
             }
         }
         Kind::Object(object) => {
-            let seen = |section: &Section| section.object.title == object.title;
+            let seen = |section: &Section| {
+                let known = section.object;
+                (known.title, known.about) == (object.title, object.about)
+            };
             if sections.iter().any(seen) {
                 return;
             }

@@ -55,20 +55,30 @@ pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Vec<(
 }
 
 fn check_name(name: &str) -> Result<(), &'static str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(fits) {
+    if !is_name(name) {
         return Err("is no name of a header");
     }
     if RESERVED.contains(&name) {
         return Err("belongs to the connection and cannot be set (the host is `http_host`)");
     }
-    if name.starts_with(meseta_proto::headers::INTERNAL_PREFIX) || name.starts_with("x-envoy-") {
+    if is_internal(name) {
         return Err("is reserved");
     }
     Ok(())
 }
 
+/// Whether a text can be the name of a header (RFC 9110).
+pub(in super::super) fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(fits)
+}
+
+/// Whether a header, named in lower case, is taken off what clients send.
+pub(in super::super) fn is_internal(name: &str) -> bool {
+    name.starts_with(meseta_proto::headers::INTERNAL_PREFIX) || name.starts_with("x-envoy-")
+}
+
 /// Whether a text can be the value of a header (RFC 9110, visible characters, space and tab).
-pub(super) fn is_value(text: &str) -> bool {
+pub(in super::super) fn is_value(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c == '\t' || (' '..='~').contains(&c))
 }
