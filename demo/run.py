@@ -151,7 +151,7 @@ class Run:
             shutil.rmtree(CLIENTS, ignore_errors=True)
             log = CACHE / "setup-clients.log"
             self.processes.run_quietly([sys.executable, "-m", "venv", CLIENTS], "making a virtual environment (Debian: install python3-venv)", log)
-            pip = [CLIENTS / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "-r", wanted]
+            pip = [CLIENTS / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", wanted]
             self.processes.run_quietly(pip, "the installation of the clients", log)
             shutil.copyfile(wanted, stamp)
         say(f"    clients: {shown(CLIENTS)}")

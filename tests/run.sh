@@ -26,7 +26,7 @@ if [[ $(cat "$venv/.stamp" 2>/dev/null) != "$stamp" ]]; then
     echo "installing the Python clients"
     rm -rf "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/tests/e2e/requirements.txt"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$root/tests/e2e/requirements.txt"
     echo "$stamp" >"$venv/.stamp"
 fi
 

@@ -33,6 +33,16 @@ pub trait HealthStore: Send + Sync + Debug {
     /// [`cancel`](Self::cancel) gets the ticket.
     fn begin(&self, id: &TargetId, ask: Ask, now: Duration) -> Result<Ticket, Refused>;
 
+    /// An attempt has begun to answer, after so long where that was measured, and goes on: the target
+    /// is well so far. What comes of the attempt in the end is told by [`end`](Self::end).
+    fn answers(
+        &self,
+        id: &TargetId,
+        ticket: &mut Ticket,
+        first_token: Option<Duration>,
+        now: Duration,
+    );
+
     /// Ends an attempt with what came of it.
     fn end(
         &self,

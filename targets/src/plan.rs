@@ -331,6 +331,13 @@ impl Attempt {
         self.delay
     }
 
+    /// The target has begun to answer, after so long where that was measured, and goes on.
+    pub fn answers(&mut self, first_token: Option<Duration>, now: Duration) {
+        if let Some(ticket) = &mut self.ticket {
+            self.store.answers(&self.id, ticket, first_token, now);
+        }
+    }
+
     /// Tells what came of it.
     pub fn end(mut self, verdict: &Verdict, now: Duration) {
         if let Some(ticket) = self.ticket.take() {

@@ -165,7 +165,9 @@ class Stack:
         except (OSError, KeyError, http.client.HTTPException):
             return False
         self.ports = {
-            status["name"]: status["local_address"]["socket_address"]["port_value"] for status in listeners
+            status["name"]: status["local_address"]["socket_address"]["port_value"]
+            for status in listeners
+            if "socket_address" in status["local_address"]  # not the egress listener
         }
         return ready and bool(self.ports)
 

@@ -114,6 +114,18 @@ impl HealthStore for MemoryHealth {
         Ok(ticket)
     }
 
+    fn answers(
+        &self,
+        id: &TargetId,
+        ticket: &mut Ticket,
+        first_token: Option<Duration>,
+        now: Duration,
+    ) {
+        if let Some(record) = self.lock().ended(id, ticket) {
+            record.answers(ticket, first_token, now);
+        }
+    }
+
     fn end(
         &self,
         id: &TargetId,

@@ -22,6 +22,8 @@ pub struct Ticket {
     pub(super) number: u64,
     epoch: u64,
     probe: bool,
+    /// It has begun to answer, and that has been counted as a success.
+    answers: bool,
 }
 
 impl Ticket {
@@ -113,6 +115,7 @@ impl Record {
             number,
             epoch: self.epoch,
             probe,
+            answers: false,
         })
     }
 
@@ -120,6 +123,31 @@ impl Record {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.probe == Some(ticket.number) {
             self.probe = None;
+        }
+    }
+
+    /// The answer has begun: what it takes to recover is there, although the attempt goes on.
+    pub(super) fn answers(
+        &mut self,
+        ticket: &mut Ticket,
+        first_token: Option<Duration>,
+        now: Duration,
+    ) {
+        if std::mem::replace(&mut ticket.answers, true) {
+            return;
+        }
+        if let Some(time) = first_token {
+            self.latency.sample(time, now);
+        }
+        let of_this_epoch = ticket.epoch == self.epoch;
+        self.succeeded(of_this_epoch, now);
+        if self.probe == Some(ticket.number) {
+            self.probe = None;
+        }
+        if of_this_epoch {
+            // If it breaks later, that is told of the target as it is from now on.
+            ticket.epoch = self.epoch;
+            ticket.probe = false;
         }
     }
 
@@ -147,6 +175,7 @@ impl Record {
                 self.last_failure = Some(failure.reason);
                 self.succeeded(of_this_epoch, now);
             }
+            Verdict::Success { .. } if ticket.answers => {}
             Verdict::Success { first_token } => {
                 if let Some(time) = first_token {
                     self.latency.sample(*time, now);
