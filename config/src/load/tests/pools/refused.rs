@@ -248,6 +248,23 @@ fn what_is_wrong_with_a_name_with_several_targets_is_told() {
 }
 
 #[test]
+fn every_problem_of_a_name_with_several_targets_is_found_at_once() {
+    let keys = "targets: [ollama/a, ollama/a], select: cheapest, path: direct, \
+                mirror: {model: nobody/x}, hedge_after: soon";
+    assert_eq!(
+        paths(&document(keys)),
+        [
+            "models.smart.targets[1]",
+            "models.smart.select",
+            "models.smart.path",
+            "models.smart.mirror.percent",
+            "models.smart.mirror.model",
+            "models.smart.hedge_after",
+        ]
+    );
+}
+
+#[test]
 fn names_that_cannot_be_or_that_mean_two_things_are_refused() {
     let long = "x".repeat(101);
     for name in ["''", "'a b'", "\"a\\tb\"", long.as_str()] {
