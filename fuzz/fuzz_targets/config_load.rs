@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use libfuzzer_sys::fuzz_target;
 use meseta_config::render::{discovery_response, dynamic_bootstrap, resources};
 use meseta_config::{
-    bootstrap, load, snippet, AccessLog, Config, ListenAddress, RenderOptions, Source,
+    bootstrap, load, snippet, AccessLog, Config, EgressSocket, ListenAddress, RenderOptions, Source,
 };
 use serde_yaml::Value;
 
@@ -106,6 +106,7 @@ fn renders(config: &Config, secrets: &[&str], pick: usize) {
         filter: PathBuf::from("/filter.wasm"),
         admin: ListenAddress::Unix(PathBuf::from("/run/admin.sock")),
         access_log: AccessLog::Stdout,
+        egress: EgressSocket::of(&config.server, &config.server.listen),
     };
     let directory = Path::new("/xds");
     let render = || {
@@ -137,13 +138,16 @@ fn renders(config: &Config, secrets: &[&str], pick: usize) {
     hidden(&format!("{config:?}"), secrets, "debug output");
     hidden(&config.redacted().to_string(), secrets, "what is shown");
     for model in config.models() {
-        let resolved = config.resolve(Some(&model.id));
+        let resolved = config.resolve(Some(&model.id), &|_| None);
         assert!(resolved.is_ok(), "{} is listed and unknown", model.id);
     }
     for (alias, _) in config.aliases() {
-        assert!(config.resolve(Some(alias)).is_ok(), "{alias} leads nowhere");
+        assert!(
+            config.resolve(Some(alias), &|_| None).is_ok(),
+            "{alias} leads nowhere"
+        );
     }
-    let default = config.resolve(None);
+    let default = config.resolve(None, &|_| None);
     assert_eq!(default.is_ok(), config.default_model().is_some());
 }
 

@@ -115,7 +115,10 @@ fn pool(entry: &Declared<'_>, names: &Names<'_>, findings: &mut Findings<'_>) ->
     let mirror = map
         .get("mirror")
         .and_then(|node| targets::mirror(&node, names, findings));
-    let policy = policy::read(map, targets.as_ref().map(Vec::len), findings);
+    // Their number tells what else is wrong, also when one of them is.
+    let listed = map.get("targets");
+    let listed = listed.and_then(|node| node.value.as_sequence().map(Vec::len));
+    let policy = policy::read(map, listed, findings);
     if targets.as_ref().is_some_and(|targets| targets.len() == 1) {
         for key in ["select", "sticky", "failover"] {
             if let Some(node) = map.get(key) {

@@ -29,7 +29,7 @@ pub(super) fn listener(options: &RenderOptions) -> Option<Yaml> {
         f("name", EGRESS_LISTENER),
         f("address", pipe(&egress.path, egress.mode)),
         why(
-            "Draining what clients use leaves this open: running exchanges may need it.",
+            "Draining the inbound listeners leaves this open: running exchanges may need it.",
             f("traffic_direction", "OUTBOUND"),
         ),
         why(

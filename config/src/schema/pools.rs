@@ -132,7 +132,7 @@ pub(crate) const TARGET: Object = Object::new(
         Key::ours(
             "context_window",
             Kind::Integer,
-            "How many tokens it takes; not zero. A request that is clearly larger is not sent to it.",
+            "How many tokens it takes, request and answer together; not zero.",
         )
         .example("model: ollama/llama3.2\ncontext_window: 128000"),
     ],
