@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::envoy_admin::ResourceKind;
 use crate::service::Shared;
+use crate::upstream::ClientError;
 use watch::Watched;
 use xds::XdsFiles;
 
@@ -99,6 +100,8 @@ enum ApplyError {
     },
     #[error(transparent)]
     Xds(#[from] XdsError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 /// A configuration that is no longer taken by new exchanges.
@@ -268,6 +271,7 @@ impl Reloader {
                 was.drain_timeout != is.drain_timeout,
             ),
             ("server.log", was.log != is.log),
+            ("server.egress", was.egress != is.egress),
             ("tracing", *tracing != new.tracing),
         ];
         let changed = settings.into_iter().filter(|(_, changed)| *changed);
@@ -285,6 +289,10 @@ impl Reloader {
             self.shared.metrics.model_label(&model.id);
         }
         let new = Arc::new(old.next(config));
+        let (providers, ready) = (Arc::clone(&self.shared.providers), Arc::clone(&new));
+        // Reads certificate authorities.
+        let made = tokio::task::spawn_blocking(move || providers.upstreams.prepare(&ready.config));
+        made.await.unwrap_or(Ok(()))?;
         let Some(envoy) = &mut self.envoy else {
             self.shared.generation.store(new);
             return Ok(());

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use meseta_proto::headers;
 
-use super::listener::HIDDEN;
 use super::yaml::{f, inline, list, map, why, Yaml};
 use super::{filters, type_url, RenderOptions, CONNECTION_BUFFER, EGRESS_LISTENER};
 
@@ -66,6 +65,13 @@ fn manager(options: &RenderOptions) -> Yaml {
         f("generate_request_id", false),
         f("preserve_external_request_id", true),
         f("server_header_transformation", "PASS_THROUGH"),
+        why(
+            "HTTP/2 tells providers the scheme: theirs, not that of this socket.",
+            f(
+                "scheme_header_transformation",
+                inline([f("match_upstream", true)]),
+            ),
+        ),
         why(
             "Paths are the server's: they go as they come.",
             f("normalize_path", false),
@@ -140,7 +146,7 @@ fn routes() -> Yaml {
                 ),
             ]),
         ),
-        f("request_headers_to_remove", list(HIDDEN)),
+        f("request_headers_to_remove", list(headers::HIDDEN)),
         why(
             "No provider passes for Envoy or for the meter.",
             f(

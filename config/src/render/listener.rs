@@ -18,23 +18,6 @@ const FOREIGN: [&str; 6] = [
     "x-plano-prefix-hash",
 ];
 
-/// Headers that no provider may see: of ours and of Envoy's, what they tell of the client, and what
-/// clients say to the proxy alone.
-pub(super) const HIDDEN: [&str; 12] = [
-    headers::CLUSTER,
-    headers::MODEL,
-    meseta_proto::LISTENER_KEY,
-    "x-envoy-external-address",
-    "x-envoy-internal",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-arch-ratelimit-selector",
-    "x-model-affinity",
-    "x-plano-cache",
-    "x-plano-max-switch-spend-pct",
-];
-
 pub(super) fn listener(listener: &Listener, options: &RenderOptions, secrets: Secrets<'_>) -> Yaml {
     let mut chain = vec![f(
         "filters",
@@ -165,7 +148,7 @@ pub(super) fn routes(listener: &Listener) -> Yaml {
                 ]),
             ),
         ),
-        f("request_headers_to_remove", list(HIDDEN)),
+        f("request_headers_to_remove", list(headers::HIDDEN)),
     ]);
     map([
         f("name", "meseta"),

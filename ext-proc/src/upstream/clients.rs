@@ -66,9 +66,16 @@ impl Key {
     }
 }
 
-/// The clients for providers that are called straight.
+/// The clients for providers that are called straight: those of the configuration in service and of
+/// the one before, whose exchanges may still make attempts.
 #[derive(Debug, Default)]
-pub(crate) struct Clients(RwLock<HashMap<Key, Client>>);
+pub(crate) struct Clients(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    current: HashMap<Key, Client>,
+    former: HashMap<Key, Client>,
+}
 
 impl Clients {
     /// Makes the clients of a configuration. Reads files: not for a thread that serves.
@@ -102,7 +109,7 @@ impl Clients {
             .0
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *clients = wanted;
+        clients.former = std::mem::replace(&mut clients.current, wanted);
         Ok(())
     }
 
@@ -116,7 +123,8 @@ impl Clients {
             .0
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        clients.get(key).cloned()
+        let known = clients.current.get(key);
+        known.or_else(|| clients.former.get(key)).cloned()
     }
 }
 
