@@ -40,6 +40,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
     processing_request::Request, HttpBody, ProcessingRequest, ProcessingResponse,
     ProtocolConfiguration,
 };
+use envoy_types::pb::google::protobuf::value::Kind;
 use meseta_config::{Config, Listener};
 
 pub(crate) use self::error::ExchangeError;
@@ -58,8 +59,10 @@ use crate::wire::Direction;
 
 /// Where the attributes of ext_proc arrive in a message.
 const ATTRIBUTES: &str = "envoy.filters.http.ext_proc";
-/// The attribute that tells who answered.
+/// The attribute that tells who answered …
 const CODE_DETAILS: &str = "response.code_details";
+/// … and the one that tells at which attempt.
+const ATTEMPTS: &str = "upstream.request_attempt_count";
 
 /// Where an exchange stands.
 #[derive(Debug)]
@@ -240,6 +243,7 @@ impl Exchange {
             return Err(ExchangeError::ObservabilityMode);
         }
         let code_details = code_details(&message);
+        let attempts = attempts(&message);
         let request = message.request.ok_or(ExchangeError::EmptyMessage)?;
         let context = &mut self.context;
         // An error leaves the machine in `Ended`: nothing after it is ever answered.
@@ -279,6 +283,7 @@ impl Exchange {
                 self.answer(*forwarded, ResponseHead::read(headers), code_details)
             }
             (State::Forwarded(forwarded), Request::ResponseHeaders(headers)) => {
+                context.outcome.answer.attempts = attempts;
                 self.answer(*forwarded, ResponseHead::read(headers), code_details)
             }
             (State::Answering(mut answering), Request::ResponseBody(body)) => {
@@ -375,18 +380,28 @@ fn check_modes(modes: Option<ProtocolConfiguration>) -> Result<(), ExchangeError
 }
 
 fn code_details(message: &ProcessingRequest) -> Option<String> {
-    use envoy_types::pb::google::protobuf::value::Kind;
-    match message
-        .attributes
-        .get(ATTRIBUTES)?
-        .fields
-        .get(CODE_DETAILS)?
-        .kind
-        .as_ref()?
-    {
+    match attribute(message, CODE_DETAILS)? {
         Kind::StringValue(details) => Some(details.clone()),
         _ => None,
     }
+}
+
+/// How often Envoy has asked the provider; 1 where it does not say.
+fn attempts(message: &ProcessingRequest) -> u32 {
+    match attribute(message, ATTEMPTS) {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small count; what is none becomes one, and casts of floats saturate"
+        )]
+        Some(Kind::NumberValue(count)) => (*count as u32).max(1),
+        _ => 1,
+    }
+}
+
+fn attribute<'a>(message: &'a ProcessingRequest, name: &str) -> Option<&'a Kind> {
+    let attributes = message.attributes.get(ATTRIBUTES)?;
+    attributes.fields.get(name)?.kind.as_ref()
 }
 
 fn is_bare_end(body: &HttpBody) -> bool {

@@ -91,6 +91,8 @@ impl Stage {
 /// What is known of one answer: of the one that the client gets, or of one that may become it.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
+    /// How often providers were asked until there was this answer, hedges included.
+    pub(crate) attempts: u32,
     pub(crate) status: u16,
     pub(crate) source: Source,
     pub(crate) error: Option<&'static str>,
@@ -128,8 +130,6 @@ pub(crate) struct Outcome {
     pub(crate) requested_model: String,
     pub(crate) stream: bool,
     pub(crate) stage: Stage,
-    /// How often a provider was asked, hedges included.
-    pub(crate) attempts: u32,
     /// What the client got.
     pub(crate) answer: Account,
     pub(crate) request_bytes: u64,
@@ -154,7 +154,6 @@ impl Outcome {
             requested_model: String::new(),
             stream: false,
             stage: Stage::Request,
-            attempts: 0,
             answer: Account::default(),
             request_bytes: 0,
             overhead_request: Duration::ZERO,
@@ -195,11 +194,6 @@ impl Outcome {
         Some(first.saturating_duration_since(self.started))
     }
 
-    /// How long the exchange has lasted.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     /// Writes log line, metrics and span. The second call and all after it do nothing.
     pub(crate) fn report(&mut self, ending: Ending) {
         if std::mem::replace(&mut self.reported, true) {
@@ -225,7 +219,7 @@ impl Outcome {
             error = self.answer.error,
             code_details = self.answer.code_details,
             stream = self.stream,
-            attempts = self.attempts,
+            attempts = self.answer.attempts,
             finish_reason = self.answer.finish_reason,
             input_tokens = self.answer.usage.input,
             output_tokens = self.answer.usage.output,

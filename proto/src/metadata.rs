@@ -87,6 +87,8 @@ pub struct UsageMetadata {
     pub estimated: bool,
     /// True on the last value of an exchange.
     pub complete: bool,
+    /// How often providers were asked for this exchange, hedges included.
+    pub attempts: u32,
 }
 
 impl UsageMetadata {
@@ -108,9 +110,11 @@ impl UsageMetadata {
     pub const ESTIMATED: &'static str = "estimated";
     /// Field: whether this is the last value, a flag.
     pub const COMPLETE: &'static str = "complete";
+    /// Field: attempts at providers, a number.
+    pub const ATTEMPTS: &'static str = "attempts";
 
     /// All fields with their values, in a fixed order.
-    pub fn fields(&self) -> [(&'static str, Scalar<'static>); 8] {
+    pub fn fields(&self) -> [(&'static str, Scalar<'static>); 9] {
         [
             (Self::VERSION, Scalar::Number(f64::from(crate::VERSION))),
             (Self::INPUT_TOKENS, number(self.input_tokens)),
@@ -120,6 +124,7 @@ impl UsageMetadata {
             (Self::REASONING_TOKENS, number(self.reasoning_tokens)),
             (Self::ESTIMATED, Scalar::Flag(self.estimated)),
             (Self::COMPLETE, Scalar::Flag(self.complete)),
+            (Self::ATTEMPTS, number(self.attempts.into())),
         ]
     }
 }

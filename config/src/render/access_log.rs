@@ -51,7 +51,6 @@ fn lines() -> Vec<super::Field> {
         f("duration_ms", "%DURATION%"),
         f("upstream_cluster", "%UPSTREAM_CLUSTER%"),
         f("upstream_host", "%UPSTREAM_HOST%"),
-        f("attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
         f("upstream_failure", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
     ];
     for (namespace, fields) in [
@@ -76,6 +75,7 @@ fn lines() -> Vec<super::Field> {
                 UsageMetadata::REASONING_TOKENS,
                 UsageMetadata::ESTIMATED,
                 UsageMetadata::COMPLETE,
+                UsageMetadata::ATTEMPTS,
             ],
         ),
     ] {

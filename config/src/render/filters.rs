@@ -106,8 +106,12 @@ fn ext_proc(listener: &Listener) -> Yaml {
                     ),
                 ),
                 why(
-                    "Tells the server whether a provider or Envoy itself has answered.",
-                    f("response_attributes", list(["response.code_details"])),
+                    "Tells the server whether a provider or Envoy itself has answered, and at which\n\
+                     attempt.",
+                    f(
+                        "response_attributes",
+                        list(["response.code_details", "upstream.request_attempt_count"]),
+                    ),
                 ),
                 why(
                     "Without the server nothing passes.",

@@ -86,6 +86,17 @@ impl Headers {
     }
 }
 
+/// What a body is told to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Events, in the framing of the provider's API.
+    Stream,
+    /// One JSON document.
+    Json,
+    /// Anything else.
+    Other,
+}
+
 /// Who gave an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -159,6 +170,9 @@ impl Answering {
         }
         if from_provider && model.bytes().all(|byte| byte.is_ascii_graphic()) {
             edits.set(headers::MODEL, &model);
+        }
+        if from_provider && sink.account.attempts > 0 {
+            edits.set(headers::ATTEMPTS, sink.account.attempts.to_string());
         }
         if let Some(request_id) = &client.request_id {
             // The provider's own, by which its support finds a request, stays where there is one.
@@ -265,14 +279,19 @@ impl Answering {
         answering
     }
 
-    /// Whether it is a stream of events.
-    pub(crate) fn is_stream(&self) -> bool {
-        self.kind == BodyKind::EventStream
-    }
-
-    /// Whether it is told to be JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        self.kind == BodyKind::Json
+    /// What its body is told to be.
+    pub(crate) fn form(&self) -> Form {
+        let is_stream = match &self.passage {
+            Passage::Identity(_) => self.kind == BodyKind::EventStream,
+            Passage::Observed { observer, .. } => observer.is_of_stream(),
+            Passage::Events { .. } => true,
+            Passage::Document(_) => false,
+        };
+        match self.kind {
+            _ if is_stream => Form::Stream,
+            BodyKind::Json => Form::Json,
+            BodyKind::EventStream | BodyKind::Opaque => Form::Other,
+        }
     }
 
     /// The API that the provider answers in; `None` of an endpoint without one.
@@ -491,6 +510,7 @@ impl Answering {
             reasoning_tokens: used.reasoning,
             estimated,
             complete,
+            attempts: account.attempts,
         }
     }
 }

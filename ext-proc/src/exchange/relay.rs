@@ -210,7 +210,7 @@ impl Relay {
     /// Sends the request to a target.
     fn send(&mut self, context: &mut Context, seat: meseta_targets::Attempt) {
         let number = self.plan.attempts();
-        context.outcome.attempts = number;
+        context.outcome.answer.attempts = number;
         let config = Arc::clone(&context.config);
         let model = self.targets.get(seat.index()).cloned();
         let target = model.as_ref().and_then(|model| config.target(model));
@@ -284,14 +284,15 @@ impl Relay {
     /// Tells plan, health and metrics of an attempt that has failed.
     fn note(&mut self, context: &Context, seat: meseta_targets::Attempt, failed: Failed) {
         let now = context.providers.now();
+        let index = seat.index();
         self.last_failure = Some(failed);
-        self.plan.failed(seat.index(), &failed.failure(), now);
-        if let Some(model) = self.targets.get(seat.index()) {
+        if let Some(model) = self.targets.get(index) {
             count(context, model, failed.reason.as_str());
         }
         if failed.reason.is_of_target() {
             seat.end(&Verdict::Failure(failed.failure()), now);
         }
+        self.plan.failed(index, &failed.failure(), now);
     }
 
     /// The client gets this attempt's answer; the others are broken off.
@@ -310,7 +311,7 @@ impl Relay {
             .answers(first_token.filter(|_| streams), context.providers.now());
         let account = std::mem::take(&mut attempt.account);
         let outbox = std::mem::take(&mut attempt.outbox);
-        let is_stream = attempt.is_stream_of_events();
+        let is_stream = attempt.is_stream();
         if self.opening.is_open() && !is_stream {
             // The client has been promised events.
             let reason = match account.status {
@@ -450,8 +451,8 @@ impl Relay {
             return self.end_opened(context, &error);
         }
         let retry_after = final_failure.and_then(|failed| failed.retry_after);
-        let attempts = self.plan.attempts();
-        reply::refuse_after(context, &self.asked.client, &error, attempts, retry_after);
+        context.outcome.answer.attempts = self.plan.attempts();
+        reply::refuse_after(context, &self.asked.client, &error, retry_after);
         Ok(Ending::Complete)
     }
 

@@ -81,11 +81,13 @@ pub(crate) fn refuse_after(
     context: &mut Context,
     client: &Client,
     error: &ApiError,
-    attempts: u32,
     retry_after: Option<Duration>,
 ) {
     let mut edits = HeaderEdits::default();
-    edits.set(headers::ATTEMPTS, attempts.to_string());
+    edits.set(
+        headers::ATTEMPTS,
+        context.outcome.answer.attempts.to_string(),
+    );
     if let Some(wait) = retry_after {
         edits.set("retry-after", wait.as_secs_f64().ceil().to_string());
     }

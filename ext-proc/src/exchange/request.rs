@@ -232,7 +232,6 @@ fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Onward,
     let target = first.and_then(|first| config.target(&first.model));
     let target = target.ok_or_else(|| unknown_model(requested.unwrap_or_default(), &[]))?;
     context.outcome.at(&target);
-    context.outcome.attempts = 1;
     let forwarded = direct(context, &asked, target, trailers)?;
     Ok(Onward::Direct(Box::new(forwarded)))
 }

@@ -11,12 +11,11 @@ use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::failure;
 use hermesllm::retry_after;
 use meseta_config::{Conditions, Config, ModelRef, Timeouts};
-use meseta_proto::headers;
 use meseta_targets::FailureKind;
 use tokio::time::Instant;
 
 use super::failed::{Failed, Reason};
-use crate::exchange::answer::{Answering, Origin};
+use crate::exchange::answer::{Answering, Form, Origin};
 use crate::exchange::onward::Forwarded;
 use crate::exchange::outbox::Outbox;
 use crate::exchange::Sink;
@@ -155,8 +154,7 @@ impl Attempt {
             // Of an error, the client gets what helps it and nothing that may mislead it.
             head.keep_of_errors();
         }
-        let attempts = around.attempts.to_string().into_bytes();
-        head.own.push((headers::ATTEMPTS.to_owned(), attempts));
+        self.account.attempts = around.attempts;
         let mut sink = Sink {
             config: around.config,
             metrics: around.metrics,
@@ -180,7 +178,7 @@ impl Attempt {
         let end = piece.is_none();
         let piece = piece.unwrap_or_default();
         let succeeded = (200..300).contains(&self.account.status);
-        let is_stream = succeeded && answering.is_stream();
+        let is_stream = succeeded && answering.form() == Form::Stream;
         if !is_stream && !piece.is_empty() {
             self.whole_bytes += piece.len();
             self.whole.push(piece.clone());
@@ -257,8 +255,8 @@ impl Attempt {
     /// A document once it is there, or as much of it as is held.
     fn judge_whole(&mut self, around: &Surroundings<'_>, end: bool) -> Step {
         if around.on.bad_answer {
-            let json = self.answering.as_ref().is_some_and(Answering::is_json);
-            let readable = json && (!end || is_json(&self.joined()));
+            let form = self.answering.as_ref().map(Answering::form);
+            let readable = form == Some(Form::Json) && (!end || is_json(&self.joined()));
             if !readable || self.account.error.is_some() {
                 return Step::Failed(Failed::new(Reason::BadAnswer).into());
             }
@@ -290,10 +288,11 @@ impl Attempt {
         }
     }
 
-    /// Whether the answer is a stream of Server-Sent Events.
-    pub(super) fn is_stream_of_events(&self) -> bool {
+    /// Whether the answer is a stream.
+    pub(super) fn is_stream(&self) -> bool {
         let succeeded = (200..300).contains(&self.account.status);
-        succeeded && self.answering.as_ref().is_some_and(Answering::is_stream)
+        let form = self.answering.as_ref().map(Answering::form);
+        succeeded && form == Some(Form::Stream)
     }
 
     /// How the answer has ended, if it has.
