@@ -141,8 +141,8 @@ async def test_another_body_mode_is_refused_and_the_setting_named(make_stack):
         for listener in tree["static_resources"]["listeners"]:
             manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
             configs = [one["typed_config"] for one in manager["http_filters"]]
-            mode = next(config["processing_mode"] for config in configs if "processing_mode" in config)
-            mode.update(request_body_mode="BUFFERED", request_trailer_mode="SKIP")
+            for mode in (config["processing_mode"] for config in configs if "processing_mode" in config):
+                mode.update(request_body_mode="BUFFERED", request_trailer_mode="SKIP")
 
     stack = await make_stack(rendered=buffered)
     async with httpx.AsyncClient(base_url=stack.url) as client:

@@ -91,6 +91,10 @@ fn manager(options: &RenderOptions) -> Yaml {
             f("stream_idle_timeout", "0s"),
         ),
         why(
+            "An answer that broke off is told at once: this client has read all it was sent.",
+            f("delayed_close_timeout", "0s"),
+        ),
+        why(
             "Tells the server that Envoy has answered, and why. Added last, so that it is Envoy's.",
             f("local_reply_config", local_reply()),
         ),

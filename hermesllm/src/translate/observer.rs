@@ -3,6 +3,8 @@
 //! For APIs whose streams are not always Server-Sent Events. The others, which are most of the
 //! traffic, have a cheaper reader: [`Transcoder`](crate::transcoder::Transcoder).
 
+use serde_json::Value;
+
 use crate::apis::{SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::error::ApiError;
 use crate::representation::Losses;
@@ -113,12 +115,17 @@ impl Observer {
                 StreamEnd::Truncated
             }
             Body::Document { held, observed, .. } => {
-                let body = serde_json::from_slice(held).ok();
+                let body: Option<Value> = serde_json::from_slice(held).ok();
+                // Some providers answer errors with 200.
+                let error = body
+                    .as_ref()
+                    .and_then(|body| self.api.read_error(200, body));
                 let answer = body.and_then(|body| self.api.read_response(body));
                 *observed = match answer {
                     Some(Ok(answer)) => Observed::of_answer(&answer),
                     _ => std::mem::take(observed),
                 };
+                observed.error |= error.is_some();
                 StreamEnd::Complete
             }
             Body::Opaque(_) => StreamEnd::Complete,
