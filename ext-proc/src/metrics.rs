@@ -53,6 +53,11 @@ labels!(
     AttemptLabels { provider, model, result }
 );
 
+labels!(
+    /// A copy whose answer was compared with the client's.
+    MirrorLabels { model, same_status, same_finish }
+);
+
 /// A single label called `reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Reason(pub(crate) &'static str);
@@ -92,6 +97,9 @@ pub(crate) struct Metrics {
     pub(crate) log_lines_dropped: Gauge,
     pub(crate) losses: Family<LossLabels, Counter>,
     pub(crate) attempts: Family<AttemptLabels, Counter>,
+    pub(crate) mirrors: Family<AttemptLabels, Counter>,
+    pub(crate) mirrored: Family<MirrorLabels, Counter>,
+    pub(crate) mirror_tokens: Family<TokenLabels, Counter>,
     pub(crate) reloads: Counter,
     pub(crate) reload_failures: Counter,
     pub(crate) last_reload_failed: Gauge,
@@ -179,6 +187,24 @@ impl Metrics {
             "Attempts at targets that the server made itself, by what came of them",
             attempts.clone(),
         );
+        let mirrors = Family::default();
+        registry.register(
+            "mirrors",
+            "Copies of requests for shadow targets, by what came of them",
+            mirrors.clone(),
+        );
+        let mirrored = Family::default();
+        registry.register(
+            "mirrored_answers",
+            "Answers of shadow targets that were compared with the client's",
+            mirrored.clone(),
+        );
+        let mirror_tokens = Family::default();
+        registry.register(
+            "mirror_tokens",
+            "Tokens of shadow targets, by kind; they are in no other count",
+            mirror_tokens.clone(),
+        );
         let reloads = Counter::default();
         registry.register(
             "config_reloads",
@@ -219,6 +245,9 @@ impl Metrics {
             log_lines_dropped,
             losses,
             attempts,
+            mirrors,
+            mirrored,
+            mirror_tokens,
             reloads,
             reload_failures,
             last_reload_failed,

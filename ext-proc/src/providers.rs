@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meseta_targets::MemoryHealth;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::upstream::Upstreams;
 
@@ -15,6 +17,10 @@ use crate::upstream::Upstreams;
 pub(crate) struct Providers {
     pub(crate) upstreams: Upstreams,
     pub(crate) health: Arc<MemoryHealth>,
+    /// Work that no exchange waits for.
+    pub(crate) background: TaskTracker,
+    /// Fires when the server stops; work in the background ends then.
+    pub(crate) stopped: CancellationToken,
     began: Instant,
     /// Chance, a different one for each request and process.
     seed: AtomicU64,
@@ -25,6 +31,8 @@ impl Providers {
         Self {
             upstreams,
             health: Arc::new(MemoryHealth::new()),
+            background: TaskTracker::new(),
+            stopped: CancellationToken::new(),
             began: Instant::now(),
             seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
         }
@@ -39,6 +47,18 @@ impl Providers {
     pub(crate) fn seed(&self) -> u64 {
         self.seed
             .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+
+    /// Whether chance has it, with this probability.
+    pub(crate) fn chance(&self, probability: f64) -> bool {
+        // The upper bits of a mixed seed (splitmix64) as a fraction.
+        let mut mixed = self.seed();
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        #[allow(clippy::cast_precision_loss, reason = "53 bits fit a float exactly")]
+        let drawn = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+        drawn < probability
     }
 
     /// Whether calls go through Envoy's egress listener.

@@ -248,6 +248,8 @@ async fn run(
 /// Waits for the exchanges that run, and cuts off what takes too long.
 async fn drain(shared: &Shared, timeout: Duration) {
     shared.running.close();
+    // A shadow's answer has no client to lose.
+    shared.providers.stopped.cancel();
     let running = shared.running.len();
     tracing::info!(target: "meseta", running, "draining");
     if tokio::time::timeout(timeout, shared.running.wait())

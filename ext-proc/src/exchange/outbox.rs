@@ -116,6 +116,11 @@ impl Outbox {
         self.tail = from.tail;
     }
 
+    /// Forgets all that waits.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Whether the answers of our own that went in here ended with an event.
     pub(crate) fn is_between_events(&self) -> bool {
         self.tail.ends_event()

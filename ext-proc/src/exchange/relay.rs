@@ -13,6 +13,7 @@
 
 mod attempt;
 mod failed;
+mod mirror;
 mod opening;
 mod terms;
 
@@ -22,12 +23,14 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
 use hermesllm::error::{ApiError, ErrorCode};
-use meseta_config::{ModelRef, Policy, Resolved, UpstreamPath};
+use meseta_config::{Mirror, ModelRef, Policy, Resolved, UpstreamPath};
 use meseta_targets::{Exhausted, Next, Plan, Verdict};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 use self::attempt::{error_of, Attempt, Step, Surroundings};
 use self::failed::{Failed, Reason};
+use self::mirror::Told;
 use self::opening::Opening;
 use super::onward::{Asked, Prepared};
 use super::outbox::Outbox;
@@ -42,8 +45,12 @@ use crate::wire::Direction;
 /// An exchange on its way.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    asked: Asked,
+    asked: Arc<Asked>,
     policy: Policy,
+    /// Where copies go, until the request has been sent.
+    mirror: Option<Mirror>,
+    /// Waits for what the client's answer comes to.
+    compared: Option<oneshot::Sender<Told>>,
     /// By the index of the plan's candidates.
     targets: Vec<ModelRef>,
     plan: Plan,
@@ -77,7 +84,10 @@ pub(crate) fn is_for(resolved: &Resolved<'_>) -> bool {
     let policy = resolved.policy;
     match policy.path {
         Some(path) => path == UpstreamPath::Relay,
-        None => resolved.targets.len() > 1 || policy.needs_relay(),
+        None => {
+            let mirrors = resolved.pool.is_some_and(|pool| pool.mirror.is_some());
+            resolved.targets.len() > 1 || policy.needs_relay() || mirrors
+        }
     }
 }
 
@@ -102,8 +112,10 @@ impl Relay {
         let heartbeat = context.config.server.heartbeat;
         Ok(Self {
             opening: Opening::new(&asked, heartbeat),
-            asked,
+            asked: Arc::new(asked),
             policy,
+            mirror: resolved.pool.and_then(|pool| pool.mirror.clone()),
+            compared: None,
             targets,
             plan,
             under_way: Vec::new(),
@@ -247,6 +259,9 @@ impl Relay {
             self.hedge_at = after.map(|after| Instant::now() + after);
         }
         self.under_way.push(attempt);
+        if let Some(mirror) = self.mirror.take() {
+            self.compared = mirror::start(context, &mirror, &self.asked);
+        }
     }
 
     /// An attempt has failed before the client got anything of it. `Some`: so has the exchange.
@@ -378,6 +393,9 @@ impl Relay {
 
     /// The answer that the client gets has ended.
     fn ended(&mut self, context: &Context, ending: Ending) -> Ending {
+        if let Some(compared) = self.compared.take() {
+            let _ = compared.send(Told::of(&context.outcome.answer));
+        }
         if let Some(attempt) = self.answering.take() {
             let now = context.providers.now();
             let answer = &context.outcome.answer;
@@ -437,7 +455,7 @@ impl Relay {
                     outbox,
                 } = refused;
                 self.take_over(context, &model, account, outbox);
-                return Ok(Ending::Complete);
+                return Ok(self.ended(context, Ending::Complete));
             }
             context.outcome.answer = refused.account;
         }
@@ -453,7 +471,7 @@ impl Relay {
         let retry_after = final_failure.and_then(|failed| failed.retry_after);
         context.outcome.answer.attempts = self.plan.attempts();
         reply::refuse_after(context, &self.asked.client, &error, retry_after);
-        Ok(Ending::Complete)
+        Ok(self.ended(context, Ending::Complete))
     }
 
     /// Ends a stream of which the client has had nothing but headers and comments.

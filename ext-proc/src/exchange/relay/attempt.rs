@@ -141,12 +141,8 @@ impl Attempt {
         mut head: ResponseHead,
     ) -> Option<Failed> {
         self.last_piece = Instant::now();
-        // Envoy takes these off what providers send.
-        if around.through_envoy && head.is_of_meter {
-            return Some(Failed::of_meter(&head));
-        }
-        if let Some(details) = head.of_envoy.as_deref().filter(|_| around.through_envoy) {
-            return Some(Failed::of_envoy(details));
+        if let Some(failed) = Failed::of_head(&head, around.through_envoy) {
+            return Some(failed);
         }
         let header = |name: &str| head.own(name);
         self.retry_after = retry_after::wait(&header, unix_time());

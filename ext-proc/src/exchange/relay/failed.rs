@@ -133,7 +133,7 @@ impl Failed {
     }
 
     /// By Envoy's flags and details of an answer that it gave in a provider's place.
-    pub(super) fn of_envoy(details: &str) -> Self {
+    fn of_envoy(details: &str) -> Self {
         let flags = details.split(';').next().unwrap_or_default();
         let has = |flag: &str| flags.split(',').any(|own| own == flag);
         Self::new(if has("UT") || has("SI") || has("DT") {
@@ -146,8 +146,20 @@ impl Failed {
         })
     }
 
+    /// What the headers alone tell: that they are not the provider's. Envoy takes off what providers
+    /// send of these.
+    pub(super) fn of_head(head: &ResponseHead, through_envoy: bool) -> Option<Self> {
+        if !through_envoy {
+            return None;
+        }
+        if head.is_of_meter {
+            return Some(Self::of_meter(head));
+        }
+        head.of_envoy.as_deref().map(Self::of_envoy)
+    }
+
     /// Our own meter's refusal, which is final.
-    pub(super) fn of_meter(head: &ResponseHead) -> Self {
+    fn of_meter(head: &ResponseHead) -> Self {
         let mut failed = Self::new(Reason::Meter);
         failed.retry_after = head
             .own("retry-after")
