@@ -171,7 +171,7 @@ impl Default for Server {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Egress {
     /// Through Envoy's egress listener, at this Unix socket; by default `egress.sock` beside the
-    /// server's own.
+    /// server's own, and straight for a server that has none.
     Envoy(Option<PathBuf>),
     /// Straight.
     Direct,
@@ -193,9 +193,8 @@ impl Egress {
             (Self::Envoy(None), ListenAddress::Unix(path)) => {
                 Some(path.with_file_name("egress.sock"))
             }
-            (Self::Envoy(None), ListenAddress::Tcp(_)) => {
-                Some(PathBuf::from("/run/meseta/egress.sock"))
-            }
+            // The two may have no file system in common.
+            (Self::Envoy(None), ListenAddress::Tcp(_)) => None,
         }
     }
 }

@@ -440,7 +440,7 @@ async def test_up_waits_for_listeners_with_tls_and_refuses_certificates_that_are
         async with httpx.AsyncClient(verify=certificates.context(certificates.clients)) as client:
             assert (await client.get(f"{url}/v1/models")).status_code == 200
         sockets = [path for path in state.rglob("*") if path.is_socket()]
-        assert len(sockets) == 2 and {mode(path) for path in sockets} == {0o600}
+        assert len(sockets) == 3 and {mode(path) for path in sockets} == {0o600}
         for name in ("server", "envoy"):
             assert listening(record[name]["pid"]) == {"127.0.0.1"}
         assert stat.S_IMODE(os.stat(state).st_mode) == 0o700

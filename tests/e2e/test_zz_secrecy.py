@@ -30,7 +30,7 @@ async def test_internal_headers_of_providers_are_taken_off(provider, client, mod
     provider.answers(model, 200, headers, b"{}")
     response = await client.post("/v1/chat/completions", json={"model": f"openai/{model}"})
     ours = {key: value for key, value in response.headers.items() if key.startswith("x-meseta-")}
-    assert ours == {"x-meseta-model": f"openai/{model}"}
+    assert ours == {"x-meseta-model": f"openai/{model}", "x-meseta-attempts": "1"}
 
 
 async def test_no_secret_and_no_prompt_is_in_any_log(stacks, stack, provider, client, model):

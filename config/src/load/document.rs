@@ -185,7 +185,12 @@ impl<'a> Node<'a> {
 impl<'a> Map<'a> {
     /// The value of a key; `null` counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
-        let value = self.entries.get(key)?;
+        let written = self.entries.get(key);
+        // Programs that write YAML 1.1 take the name `on` for a flag.
+        let value = written.or_else(|| match key {
+            "on" => self.entries.get(Value::Bool(true)),
+            _ => None,
+        })?;
         (!value.is_null()).then(|| Node {
             path: below(&self.path, key),
             value,

@@ -12,7 +12,9 @@ use crate::schema::{Kind, Object, Status};
 /// so far give a notice, those that are not built and unknown ones a problem.
 pub(super) fn check(map: &Map<'_>, object: &'static Object, findings: &mut Findings<'_>) {
     for (name, node) in map.nodes() {
-        let Some(key) = object.key(&name) else {
+        // As `Map::get` has it: `on` as YAML 1.1 writes it.
+        let is_on = || name == "true" && object.key("on").is_some();
+        let Some(key) = object.key(if is_on() { "on" } else { &name }) else {
             unknown(&node, &name, object, findings);
             continue;
         };

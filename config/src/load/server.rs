@@ -114,6 +114,10 @@ fn egress(text: &str) -> Result<Egress, String> {
 /// Envoy has to be able to bind the egress listener's socket beside the server's own.
 fn check_egress(map: &Map<'_>, server: &Server, findings: &mut Findings<'_>) {
     let Some(socket) = server.egress.socket(&server.listen) else {
+        if let (Egress::Envoy(None), Some(node)) = (&server.egress, map.get("egress")) {
+            let hint = "write `egress: unix:PATH`, or `egress: direct`";
+            findings.problem_with(&node, "has no place when the server is on a TCP port", hint);
+        }
         return;
     };
     let node = map.get("egress");

@@ -208,8 +208,9 @@ pub(crate) const SERVER: Object = Object::new(
             "egress",
             Kind::Egress,
             "How the server's own calls reach providers. `envoy`: through a listener of Envoy's, at \
-             the socket `egress.sock` beside the server's own (`/run/meseta/egress.sock` when that is \
-             a TCP port); `unix:PATH`: the same at this socket; `direct`: without Envoy.",
+             the socket `egress.sock` beside the server's own; `unix:PATH`: the same at this socket; \
+             `direct`: without Envoy, which is also what a server on a TCP port does when no socket \
+             is named.",
         )
         .default("envoy")
         .example("egress: unix:/run/meseta/egress.sock"),
