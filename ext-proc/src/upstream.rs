@@ -88,7 +88,7 @@ impl Upstreams {
     /// With the socket of Envoy's egress listener, or straight to the providers of a configuration.
     ///
     /// # Errors
-    /// When the certificate authorities cannot be read.
+    /// When the library refuses its settings.
     pub(crate) fn new(egress: Option<PathBuf>, config: &Config) -> Result<Self, ClientError> {
         match egress {
             Some(socket) => Ok(Self::Envoy(clients::of_egress(socket)?)),
@@ -103,7 +103,7 @@ impl Upstreams {
     /// Makes ready for a configuration that will be in service.
     ///
     /// # Errors
-    /// When the certificate authorities cannot be read.
+    /// When the library refuses its settings.
     pub(crate) fn prepare(&self, config: &Config) -> Result<(), ClientError> {
         match self {
             Self::Envoy(_) => Ok(()),

@@ -25,22 +25,10 @@ const CONNECTION_WINDOW: u32 = 1 << 28;
 /// Finds peers that are gone while a stream is silent.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
-/// Why calls to providers cannot be made.
+/// Calls to providers cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The authorities cannot be read.
-    #[error("cannot read the certificate authorities in {path}: {source}")]
-    Authorities {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// They are none, or the library refuses them.
-    #[error("cannot make a client for providers: {0}")]
-    Client(#[from] reqwest::Error),
-}
+#[error("cannot make a client for providers: {0}")]
+pub struct ClientError(#[from] reqwest::Error);
 
 /// What tells one client from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,32 +66,29 @@ struct Known {
 }
 
 impl Clients {
-    /// Makes the clients of a configuration. Reads files: not for a thread that serves.
+    /// Makes the clients of a configuration. Reads files: not for a thread that serves. Without
+    /// readable authorities there are none for providers behind TLS, which the log says.
     pub(super) fn prepare(&self, config: &Config) -> Result<(), ClientError> {
         let mut wanted = HashMap::new();
-        let mut authorities: Option<Vec<Certificate>> = None;
+        let mut authorities = None;
         for provider in &config.providers {
             let key = Key::of(config, provider);
             if wanted.contains_key(&key) {
                 continue;
             }
-            let known = self.get(&key);
-            let client = match known {
-                Some(client) => client,
-                None => {
-                    let certificates = match (&authorities, provider.scheme) {
-                        (_, Scheme::Http) => Vec::new(),
-                        (Some(known), Scheme::Https) => known.clone(),
-                        (None, Scheme::Https) => {
-                            let read = read_authorities(&config.upstream.tls_ca_path)?;
-                            authorities = Some(read.clone());
-                            read
-                        }
-                    };
-                    straight(provider, &key, certificates)?
-                }
+            if let Some(client) = self.get(&key) {
+                wanted.insert(key, client);
+                continue;
+            }
+            let certificates = match provider.scheme {
+                Scheme::Http => Some(Vec::new()),
+                Scheme::Https => authorities
+                    .get_or_insert_with(|| read_authorities(&config.upstream.tls_ca_path))
+                    .clone(),
             };
-            wanted.insert(key, client);
+            if let Some(certificates) = certificates {
+                wanted.insert(key.clone(), straight(provider, &key, certificates)?);
+            }
         }
         let mut clients = self
             .0
@@ -128,12 +113,21 @@ impl Clients {
     }
 }
 
-fn read_authorities(path: &str) -> Result<Vec<Certificate>, ClientError> {
-    let pem = std::fs::read(path).map_err(|source| ClientError::Authorities {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Certificate::from_pem_bundle(&pem)?)
+fn read_authorities(path: &str) -> Option<Vec<Certificate>> {
+    let read = std::fs::read(path).map_err(|error| error.to_string());
+    let certificates = read.and_then(|pem| {
+        Certificate::from_pem_bundle(&pem).map_err(|_| "no certificate is in it".to_owned())
+    });
+    match certificates {
+        Ok(certificates) => Some(certificates),
+        Err(error) => {
+            tracing::warn!(
+                target: "meseta",
+                "providers behind TLS cannot be called without Envoy: {path}: {error}"
+            );
+            None
+        }
+    }
 }
 
 /// What all clients have in common: nothing is followed, repeated or read from the environment.

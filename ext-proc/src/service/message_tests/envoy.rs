@@ -19,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Endpoint, Server};
 
 use crate::service::*;
+use crate::upstream::Upstreams;
 
 pub(super) const CONFIG: &str = r#"
 listeners:
@@ -55,9 +56,11 @@ pub(super) fn shared() -> Arc<Shared> {
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap();
+    let upstreams = Upstreams::new(None, &config).unwrap();
     Arc::new(Shared {
         generation: ArcSwap::from_pointee(Generation::first(config)),
         metrics: Arc::new(Metrics::new()),
+        providers: Arc::new(Providers::new(upstreams)),
         dropped_lines: None,
         running: TaskTracker::new(),
         cut_off: CancellationToken::new(),

@@ -132,8 +132,11 @@ impl Machine for Broken {
         panic!("a defect");
     }
 
-    fn next_answer(&mut self) -> Option<ProcessingResponse> {
-        None
+    fn poll_answer(
+        &mut self,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Result<ProcessingResponse, ExchangeError>> {
+        Poll::Pending
     }
 
     fn is_complete(&self) -> bool {
