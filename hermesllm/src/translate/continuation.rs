@@ -88,15 +88,21 @@ fn append(request: &mut Request, text: &str) {
     }
 }
 
-/// Whether thinking is asked of one of Anthropic's models.
+/// Whether thinking is asked of a model that does not take it up in the middle of an answer.
 fn thinks(to: Api, request: &Value) -> bool {
-    let place = match to {
-        Api::AnthropicMessages => "/thinking/type",
-        Api::BedrockConverse => "/additionalModelRequestFields/thinking/type",
-        _ => return false,
+    let places: &[&str] = match to {
+        Api::AnthropicMessages => &["/thinking/type"],
+        Api::BedrockConverse => &[
+            "/additionalModelRequestFields/thinking/type",
+            "/additionalModelRequestFields/reasoning_config/type",
+            "/additionalModelRequestFields/reasoningConfig/type",
+        ],
+        _ => &[],
     };
-    let kind = request.pointer(place).and_then(Value::as_str);
-    kind.is_some_and(|kind| kind != "disabled")
+    let kinds = places
+        .iter()
+        .filter_map(|place| request.pointer(place)?.as_str());
+    kinds.into_iter().any(|kind| kind != "disabled")
 }
 
 /// Says in the provider's way that its last message is to be continued; `false` if that is none of
@@ -111,6 +117,14 @@ fn marked(to: Api, prefill: Prefill, request: &mut Value) -> bool {
     else {
         return false;
     };
+    // The templates of models want a plain text here.
+    let plain = last.get("content").and_then(|content| match content {
+        Value::Array(parts) if parts.len() == 1 => parts.first()?.get("text").cloned(),
+        _ => None,
+    });
+    if let Some(plain) = plain {
+        last.insert("content".to_owned(), plain);
+    }
     match prefill {
         Prefill::None => return false,
         Prefill::Assistant => {}

@@ -177,16 +177,22 @@ impl Joint {
                     });
                 }
             }
-            delta => {
-                if self.is_first(choice, block) {
-                    self.flush(sink);
+            Delta::Citation(mut citation) if self.is_first(choice, block) => {
+                if self.open.is_some() {
+                    // It counts from where the continuation begins.
+                    citation.span = None;
                 }
                 sink(Event::Delta {
                     choice,
                     block: number,
-                    delta,
+                    delta: Delta::Citation(citation),
                 });
             }
+            delta => sink(Event::Delta {
+                choice,
+                block: number,
+                delta,
+            }),
         }
     }
 

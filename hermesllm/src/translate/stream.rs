@@ -260,3 +260,6 @@ impl Api {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
