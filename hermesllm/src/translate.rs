@@ -6,8 +6,9 @@
 //! - [`continuation`], [`StreamTranslator::resume`]: what one provider has begun, another goes on with.
 //!
 //! Each gives the losses of the way: what the target API has no place for. Between two equal APIs
-//! nothing is translated anywhere in this project; here such a way exists for tests, and loses
-//! nothing.
+//! nothing is translated anywhere in this project: such streams pass as they are, and where another
+//! provider may go on with them, event by event. The way exists all the same, for tests, and for what
+//! follows a failed attempt.
 
 mod collect;
 mod continuation;
@@ -21,6 +22,7 @@ mod judge;
 mod observed;
 mod observer;
 mod partial;
+mod passing;
 mod signatures;
 mod stream;
 mod trim;

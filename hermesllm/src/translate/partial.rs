@@ -36,35 +36,83 @@ pub(super) enum Track {
         block: Option<u32>,
         /// A text may still begin.
         may_begin: bool,
+        /// The client has the start of thoughts that a writer would not have told yet.
+        ahead: Ahead,
     },
     /// It cannot be continued.
     Lost,
 }
 
+/// Where the stream passes as it is, whether the client knows more than the writer, which tells of
+/// thoughts when something comes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// The stream is written by the writer.
+    Never,
+    No,
+    /// Until something comes of the thoughts.
+    Thoughts,
+    /// Until the block with encrypted thoughts ends.
+    Encrypted,
+}
+
+impl Ahead {
+    fn note(&mut self, event: &Event<'_>) {
+        *self = match (*self, event) {
+            (Self::Never, _) => return,
+            (
+                _,
+                Event::BlockStart {
+                    kind: BlockKind::Reasoning { encrypted, .. },
+                    ..
+                },
+            ) => match encrypted {
+                Some(_) => Self::Encrypted,
+                None => Self::Thoughts,
+            },
+            (Self::Thoughts, Event::Delta { delta, .. }) => match delta {
+                Delta::Encrypted(_) => Self::Encrypted,
+                _ => Self::No,
+            },
+            (Self::Encrypted, Event::BlockStop { .. }) => Self::No,
+            (own, _) => own,
+        }
+    }
+}
+
 impl Track {
-    /// An answer at its beginning.
-    pub(super) fn new() -> Self {
+    /// An answer at its beginning; one that passes as it is, if it `passes`.
+    pub(super) fn new(passes: bool) -> Self {
         Self::Kept {
             partial: Partial {
                 text: String::new(),
             },
             block: None,
             may_begin: true,
+            ahead: if passes { Ahead::No } else { Ahead::Never },
         }
     }
 
     /// What there is to continue.
     pub(super) fn partial(&self) -> Option<&Partial> {
         match self {
-            Self::Kept { partial, .. } => Some(partial),
-            Self::Off | Self::Lost => None,
+            Self::Kept {
+                partial,
+                ahead: Ahead::Never | Ahead::No,
+                ..
+            } => Some(partial),
+            _ => None,
         }
     }
 
     /// Another provider goes on; with a text of its own, if the one so far has ended.
     pub(super) fn resume(&mut self, has_ended: bool) {
-        if let Self::Kept { may_begin, .. } = self {
+        if let Self::Kept {
+            may_begin, ahead, ..
+        } = self
+        {
             *may_begin |= has_ended;
+            *ahead = Ahead::Never;
         }
     }
 
@@ -74,10 +122,12 @@ impl Track {
             partial: Partial { text },
             block: own,
             may_begin,
+            ahead,
         } = self
         else {
             return;
         };
+        ahead.note(event);
         let lost = match event {
             Event::BlockStart {
                 choice: 0,

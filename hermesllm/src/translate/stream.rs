@@ -10,6 +10,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::representation::{Losses, ProviderStreamResponse as Event, TokenUsage};
 
 use super::partial::{Partial, Track};
+use super::passing::{Cut, Passing};
 use super::signatures::Marking;
 use super::understanding::{Next, Understanding};
 use super::{Observed, Order};
@@ -53,6 +54,9 @@ pub struct StreamTranslator {
     track: Track,
     /// The provider's error, while the client has not been told of it.
     broken: Option<Broken>,
+    /// The client's API is the provider's: the stream passes, and the writer only keeps up.
+    passing: Option<Passing>,
+    strips_usage: bool,
     /// The client's framing has comments.
     keeps_alive: bool,
 }
@@ -63,6 +67,7 @@ impl StreamTranslator {
     /// No more than `max_event_bytes` of one event are held.
     pub fn new(from: Api, to: Api, options: WriteOptions, max_event_bytes: usize) -> Option<Self> {
         let keeps_alive = to != Api::BedrockConverse && !(to == Api::Gemini && options.json_array);
+        let strips_usage = !options.include_usage;
         Some(Self {
             understanding: Understanding::new(from, to.order(), max_event_bytes)?
                 .marking(Marking::between(from, to)),
@@ -73,22 +78,43 @@ impl StreamTranslator {
             same: from == to,
             track: Track::Off,
             broken: None,
+            passing: None,
+            strips_usage,
             keeps_alive,
         })
     }
 
     /// At the beginning of a stream: keeps account of what goes to the client, so that another
     /// provider can go on with it.
+    ///
+    /// A stream that comes in the client's own API passes as it is, but for the usage that the client
+    /// has not asked for (`include_usage`). In OpenAI's Responses API such a stream can then not be
+    /// continued: its items have identifiers that nobody else may speak of.
     #[must_use]
     pub fn resumable(self) -> Self {
+        if !self.same {
+            return Self {
+                track: Track::new(false),
+                ..self
+            };
+        }
+        let passing = Passing::new(self.to, self.strips_usage, self.max_event_bytes);
         Self {
-            track: Track::new(),
+            understanding: self.understanding.of_what_passes(),
+            track: match self.to {
+                Api::OpenAiResponses => Track::Lost,
+                _ => Track::new(true),
+            },
+            passing: Some(passing),
             ..self
         }
     }
 
     /// Takes the next bytes from the provider and appends to `out` what goes to the client now.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if let Some(passing) = self.passing.take() {
+            return self.let_pass(passing, bytes, out);
+        }
         let (before, comments) = (out.len(), self.understanding.observed.comments);
         // An event in another API is about as long: so it is written in one piece of memory.
         out.reserve(bytes.len() * 2 + ROOM);
@@ -98,6 +124,32 @@ impl StreamTranslator {
         if out.len() == before && is_alive && self.keeps_alive {
             out.extend_from_slice(b": keep-alive\n\n");
         }
+    }
+
+    /// Lets the events go to the client that are whole, as they are. The writer gets them as well, to
+    /// know where the answer is.
+    fn let_pass(&mut self, mut passing: Passing, bytes: &[u8], out: &mut Vec<u8>) {
+        passing.push(bytes);
+        let mut shadow = std::mem::take(&mut passing.shadow);
+        loop {
+            match passing.next() {
+                Cut::Event(place) => {
+                    let event = passing.event(place);
+                    shadow.clear();
+                    self.pass(&mut shadow, |understanding, sink| {
+                        understanding.push(event, sink);
+                    });
+                    if !self.is_broken() && passing.admits(event) {
+                        out.extend_from_slice(event);
+                    }
+                }
+                Cut::More => break,
+                // Not what the client expects: it is written anew.
+                Cut::Array(all) => return self.push(&all, out),
+            }
+        }
+        passing.shadow = shadow;
+        self.passing = Some(passing);
     }
 
     /// Takes note of the end of the provider's stream, and tells the client if it was cut, or
@@ -120,8 +172,21 @@ impl StreamTranslator {
     /// not, the client has not been told: by [`resume`](Self::resume) it need not be, by
     /// [`finish`](Self::finish) and [`fail`](Self::fail) it is.
     pub fn close(&mut self, out: &mut Vec<u8>) -> bool {
-        let complete = self.pass(out, Understanding::finish);
-        complete && self.broken.is_none()
+        let Some(mut passing) = self.passing.take() else {
+            let complete = self.pass(out, Understanding::finish);
+            return complete && self.broken.is_none();
+        };
+        let rest = passing.rest();
+        let complete = self.pass(&mut passing.shadow, |understanding, sink| {
+            understanding.push(&rest, sink);
+            understanding.finish(sink)
+        });
+        self.passing = Some(passing);
+        if complete && self.broken.is_none() {
+            out.extend_from_slice(&rest);
+            return true;
+        }
+        false
     }
 
     /// Whether the provider has told an error of which the client has not been told. Nothing more
@@ -170,6 +235,7 @@ impl StreamTranslator {
         };
         self.track.resume(!is_open);
         self.same = from == self.to;
+        self.passing = None;
         self.broken = None;
         true
     }

@@ -142,6 +142,44 @@ fn what_cannot_be_continued_is_told_at_once() {
 }
 
 #[test]
+fn usage_that_the_client_has_not_asked_for_does_not_pass() {
+    let stream = text("Hello") + &end_of_chat();
+    for asks in [true, false] {
+        let options = WriteOptions {
+            include_usage: asks,
+            ..WriteOptions::default()
+        };
+        let translator = StreamTranslator::new(Api::OpenAiChat, Api::OpenAiChat, options, 1 << 20);
+        let mut translator = translator.unwrap().resumable();
+        let mut out = Vec::new();
+        translator.push(stream.as_bytes(), &mut out);
+        assert_eq!(translator.finish(&mut out), StreamEnd::Complete);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.contains("prompt_tokens"), asks, "{out}");
+        assert!(out.ends_with("data: [DONE]\n\n"), "{out}");
+        let usage = translator.observed().usage.as_ref().unwrap();
+        assert_eq!((usage.input, usage.output), (Some(7), Some(3)));
+    }
+}
+
+#[test]
+fn half_an_event_does_not_pass_before_a_continuation() {
+    let mut out = Vec::new();
+    let mut translator = resumable(Api::OpenAiChat, Api::OpenAiChat);
+    let first = text("Hel");
+    let second = text("lo");
+    translator.push(
+        (first.clone() + &second[..second.len() - 5]).as_bytes(),
+        &mut out,
+    );
+    assert_eq!(out, first.as_bytes());
+    assert!(!translator.close(&mut out));
+    assert_eq!(translator.partial().unwrap().text, "Hel");
+    assert_eq!(translator.finish(&mut out), StreamEnd::Truncated);
+    assert!(String::from_utf8_lossy(&out).contains("upstream_truncated"));
+}
+
+#[test]
 fn what_all_attempts_cost_is_told_at_the_end() {
     let mut out = Vec::new();
     let mut translator = resumable(Api::AnthropicMessages, Api::AnthropicMessages);
