@@ -28,6 +28,24 @@ pub enum Auth {
     None,
 }
 
+/// How a provider's chat completions go on with an assistant's message at the end of a request, which
+/// OpenAI's own do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// They do not, or nobody says so.
+    #[default]
+    None,
+    /// Without being told.
+    Assistant,
+    /// With `prefix: true` in the message.
+    Prefix,
+    /// With `partial: true` in the message.
+    Partial,
+    /// With `continue_final_message: true` and `add_generation_prompt: false` in the request.
+    ContinueFinalMessage,
+}
+
 /// What is known of a provider.
 #[derive(Debug, Clone)]
 pub struct CatalogueEntry {
@@ -49,6 +67,8 @@ pub struct CatalogueEntry {
     pub stream_usage: bool,
     /// Whether the newer models refuse `max_tokens` and want `max_completion_tokens` in chat.
     pub max_completion_tokens: bool,
+    /// How its chat completions are asked to go on with an answer that has begun.
+    pub prefill: Prefill,
     /// Whether it may be offered HTTP/2 (over TLS, by ALPN).
     pub http2: bool,
     /// Well-known models, without the provider's name; others may exist.

@@ -3,29 +3,38 @@
 //! - [`request`], [`response`]: whole documents.
 //! - [`StreamTranslator`]: answers as they come.
 //! - [`Observer`]: answers that pass as they are, and are read all the same.
+//! - [`continuation`], [`StreamTranslator::resume`]: what one provider has begun, another goes on with.
 //!
 //! Each gives the losses of the way: what the target API has no place for. Between two equal APIs
-//! nothing is translated anywhere in this project; here such a way exists for tests, and loses
-//! nothing.
+//! nothing is translated anywhere in this project: such streams pass as they are, and where another
+//! provider may go on with them, event by event. The way exists all the same, for tests, and for what
+//! follows a failed attempt.
 
 mod collect;
+mod continuation;
 mod depth;
 mod document;
 mod framing;
 mod grammar;
+mod joint;
 #[cfg(test)]
 mod judge;
 mod observed;
 mod observer;
+mod partial;
+mod passing;
 mod signatures;
 mod stream;
+mod trim;
 mod understanding;
 
 pub use collect::Collector;
+pub use continuation::{can_continue, continuation, Prefill};
 pub use document::{is_way, request, response, RequestOptions, TranslateError, Translated};
 pub use grammar::{Grammar, Order};
 pub use observed::Observed;
 pub use observer::Observer;
+pub use partial::Partial;
 pub(crate) use signatures::without_mark;
 pub use stream::{StreamEnd, StreamTranslator};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{expected_path, Api, Auth, Catalogue, CatalogueEntry, ProviderId};
+use super::{expected_path, Api, Auth, Catalogue, CatalogueEntry, Prefill, ProviderId};
 use crate::endpoint::Endpoint;
 
 /// Why the catalogue cannot be read.
@@ -47,6 +47,8 @@ struct RawEntry {
     stream_usage: bool,
     #[serde(default)]
     max_completion_tokens: bool,
+    #[serde(default)]
+    prefill: Prefill,
     #[serde(default = "yes")]
     http2: bool,
     #[serde(default)]
@@ -141,6 +143,7 @@ fn entry(raw: RawEntry) -> Result<CatalogueEntry, ReadError> {
         headers: raw.headers.into_iter().collect(),
         stream_usage: raw.stream_usage,
         max_completion_tokens: raw.max_completion_tokens,
+        prefill: raw.prefill,
         http2: raw.http2,
         models: Vec::leak(raw.models),
         auth: auth(raw.auth),

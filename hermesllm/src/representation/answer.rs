@@ -144,4 +144,43 @@ impl TokenUsage {
             *own = later.or(*own);
         }
     }
+    /// These figures and those of an earlier attempt at the same answer. A figure that is not here
+    /// stays absent, for a later report to bring; so does the total, of which nobody knows any more
+    /// what it holds.
+    #[must_use]
+    pub fn on_top_of(&self, earlier: &Self) -> Self {
+        let sum = |own: Option<u64>, earlier: Option<u64>| {
+            own.map(|own| own.saturating_add(earlier.unwrap_or(0)))
+        };
+        let Self {
+            input,
+            output,
+            total: _,
+            cached,
+            cache_write,
+            cache_write_5m,
+            cache_write_1h,
+            reasoning,
+            audio_input,
+            audio_output,
+            tool_input,
+            accepted_prediction,
+            rejected_prediction,
+        } = *self;
+        Self {
+            input: sum(input, earlier.input),
+            output: sum(output, earlier.output),
+            total: None,
+            cached: sum(cached, earlier.cached),
+            cache_write: sum(cache_write, earlier.cache_write),
+            cache_write_5m: sum(cache_write_5m, earlier.cache_write_5m),
+            cache_write_1h: sum(cache_write_1h, earlier.cache_write_1h),
+            reasoning: sum(reasoning, earlier.reasoning),
+            audio_input: sum(audio_input, earlier.audio_input),
+            audio_output: sum(audio_output, earlier.audio_output),
+            tool_input: sum(tool_input, earlier.tool_input),
+            accepted_prediction: sum(accepted_prediction, earlier.accepted_prediction),
+            rejected_prediction: sum(rejected_prediction, earlier.rejected_prediction),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::apis::embeddings::{self, Encoding};
 use crate::apis::{ProviderError, ReadError, SupportedUpstreamAPIs as Api, WriteOptions};
-use crate::representation::Losses;
+use crate::representation::{Losses, Request};
 
 use super::{signatures, Observed};
 
@@ -34,6 +34,12 @@ pub enum TranslateError {
     /// The document is not what its API prescribes.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The answer that has begun cannot be continued there.
+    #[error("an answer that has begun cannot be continued by this provider in {to}")]
+    NotContinued {
+        /// The API that the provider would be asked in.
+        to: Api,
+    },
     /// One of the APIs is about something else than the other.
     #[error("there is no way from {from} to {to}")]
     NoWay {
@@ -88,7 +94,19 @@ pub fn request(
             encoding,
         });
     }
-    let mut request = from.read_request(body).ok_or(no_way.clone())??;
+    let request = from.read_request(body).ok_or(no_way.clone())??;
+    let value = written(request, from, to, options, &mut losses).ok_or(no_way)?;
+    Ok(translated(&value, losses))
+}
+
+/// Writes a request for its provider; `None` where the API has no codec.
+pub(super) fn written(
+    mut request: Request,
+    from: Api,
+    to: Api,
+    options: &RequestOptions<'_>,
+    losses: &mut Losses,
+) -> Option<Value> {
     if let Some(model) = options.model {
         model.clone_into(&mut request.model);
     }
@@ -96,8 +114,8 @@ pub fn request(
     if options.ask_usage && request.stream {
         request.include_usage = Some(true);
     }
-    signatures::in_request(&mut request, from, to, &mut losses);
-    let mut value = to.write_request(request, &mut losses).ok_or(no_way)?;
+    signatures::in_request(&mut request, from, to, losses);
+    let mut value = to.write_request(request, losses)?;
     if options.max_completion_tokens && to == Api::OpenAiChat {
         if let Some(body) = value.as_object_mut() {
             if let Some(most) = body.shift_remove("max_tokens") {
@@ -105,13 +123,18 @@ pub fn request(
             }
         }
     }
-    Ok(Translated {
-        body: bytes(&value),
+    Some(value)
+}
+
+/// A request that has been written.
+pub(super) fn translated(value: &Value, losses: Losses) -> Translated {
+    Translated {
+        body: bytes(value),
         losses,
         observed: Observed::default(),
         error_status: None,
         encoding: None,
-    })
+    }
 }
 
 /// Translates an answer: from the provider's API to the client's. An answer whose status is no

@@ -78,6 +78,29 @@ impl Grammar {
         self.ended
     }
 
+    /// Whether the answer has been said to end.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.choices.values().any(|own| own.stop.is_some())
+    }
+
+    /// Goes on with another provider's answer, after `spent`: whatever is open ends, but for a text,
+    /// whose number is given.
+    pub(super) fn resume(&mut self, spent: Option<TokenUsage>, sink: &mut Sink<'_>) -> Option<u32> {
+        self.ended = false;
+        self.usage = spent;
+        let own = self.choices.get(&0)?;
+        let (texts, others): (Vec<_>, Vec<_>) = own
+            .blocks
+            .iter()
+            .partition(|(_, block)| block.number.is_some() && block.kind == BlockKind::Text);
+        let text = texts.first().map(|(number, _)| **number);
+        let others: Vec<u32> = others.into_iter().map(|(number, _)| *number).collect();
+        for block in others {
+            self.close(0, block, sink);
+        }
+        text
+    }
+
     /// Takes an event from a reader.
     pub fn event(&mut self, event: Event<'_>, sink: &mut Sink<'_>) {
         if self.ended {
@@ -301,7 +324,7 @@ impl Block {
 }
 
 /// The kind of a block that was never opened.
-fn kind_of(delta: &Delta<'_>) -> BlockKind<'static> {
+pub(super) fn kind_of(delta: &Delta<'_>) -> BlockKind<'static> {
     match delta {
         Delta::Text(_) | Delta::Citation(_) => BlockKind::Text,
         Delta::Data(_) | Delta::Transcript(_) => BlockKind::Media {

@@ -13,6 +13,7 @@ mod known_gaps;
 mod meaning;
 mod prefix;
 mod recordings;
+mod resumption;
 mod round_trip;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use serde_json::Value;
 use crate::apis::{SupportedUpstreamAPIs as Api, WriteOptions};
 use crate::representation::Losses;
 
-use super::{StreamEnd, StreamTranslator};
+use super::{Observed, StreamEnd, StreamTranslator};
 use known_gaps::is_known;
 use meaning::{Aspect, Meaning};
 use recordings::{Kind, Recording};

@@ -33,6 +33,11 @@ const LENIENT: GeneralPurposeConfig =
 /// A number that no reader gives to a block, plus that of the call that a thought stands before.
 const BEFORE: u32 = 1 << 31;
 
+/// Whether a block is a thought that stands before a call, for its signature.
+pub(super) fn is_before_call(block: u32) -> bool {
+    block & BEFORE != 0
+}
+
 const FOREIGN: &str = "another provider cannot check this signature";
 
 /// Whose signature it is. Anthropic's models sign the same on Bedrock.

@@ -2,9 +2,10 @@
 
 use crate::apis::{ReadEvents, Sink, SupportedUpstreamAPIs as Api};
 use crate::error::ApiError;
-use crate::representation::ProviderStreamResponse as Event;
+use crate::representation::{ProviderStreamResponse as Event, TokenUsage};
 
 use super::framing::{Framing, Piece};
+use super::joint::Joint;
 use super::signatures::Marking;
 use super::{Grammar, Observed, Order};
 
@@ -14,9 +15,22 @@ pub(super) struct Understanding {
     pub(super) framing: Framing,
     reader: Box<dyn ReadEvents>,
     marking: Option<Marking>,
+    /// What stands between a continuation and what came before.
+    joint: Option<Joint>,
     grammar: Grammar,
     pub(super) observed: Observed,
     unread: Unread,
+}
+
+/// A provider that continues an answer.
+pub(super) struct Next<'a> {
+    pub(super) api: Api,
+    pub(super) marking: Option<Marking>,
+    /// What the client has got.
+    pub(super) text: &'a str,
+    /// What that has cost.
+    pub(super) spent: TokenUsage,
+    pub(super) max_event_bytes: usize,
 }
 
 /// What becomes of an event that is too large to be read.
@@ -38,6 +52,7 @@ impl Understanding {
             framing: Framing::of(api, max_event_bytes),
             reader: api.reader()?,
             marking: None,
+            joint: None,
             grammar: Grammar::new(order),
             observed: Observed::default(),
             unread: Unread::Fails,
@@ -63,6 +78,7 @@ impl Understanding {
             framing,
             reader,
             marking,
+            joint,
             grammar,
             observed,
             unread,
@@ -74,7 +90,7 @@ impl Understanding {
                 &mut **reader,
                 observed,
                 &mut |event, observed| {
-                    pass(event, marking, grammar, observed, sink);
+                    pass(event, (&mut *marking, &mut *joint), grammar, observed, sink);
                 },
             );
         });
@@ -86,6 +102,7 @@ impl Understanding {
             framing,
             reader,
             marking,
+            joint,
             grammar,
             observed,
             unread,
@@ -97,14 +114,43 @@ impl Understanding {
                 &mut **reader,
                 observed,
                 &mut |event, observed| {
-                    pass(event, marking, grammar, observed, sink);
+                    pass(event, (&mut *marking, &mut *joint), grammar, observed, sink);
                 },
             );
         });
         if whole {
-            reader.finish(&mut |event| pass(event, marking, grammar, observed, sink));
+            reader.finish(&mut |event| {
+                pass(event, (&mut *marking, &mut *joint), grammar, observed, sink)
+            });
         }
         grammar.has_ended() || (whole && *unread == Unread::Passed)
+    }
+
+    /// Whether the answer has been said to end.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.grammar.has_stopped()
+    }
+
+    /// Reads another provider's stream from here on, which continues a text; gives whether the
+    /// block of that text is still open. Without streams in its API nothing happens.
+    pub(super) fn resume(&mut self, next: Next<'_>, sink: &mut Sink<'_>) -> Option<bool> {
+        let Next {
+            api,
+            marking,
+            text,
+            spent,
+            max_event_bytes,
+        } = next;
+        self.reader = api.reader()?;
+        self.framing = Framing::of(api, max_event_bytes);
+        self.marking = marking;
+        self.unread = Unread::Fails;
+        let known = Some(spent.clone()).filter(|spent| *spent != TokenUsage::default());
+        self.observed.usage.clone_from(&known);
+        self.observed.error = false;
+        let open = self.grammar.resume(known, sink);
+        self.joint = Some(Joint::new(text, open, spent));
+        Some(open.is_some())
     }
 
     /// Ends the answer with an error of ours, unless it has ended.
@@ -116,7 +162,7 @@ impl Understanding {
         };
         pass(
             event,
-            &mut self.marking,
+            (&mut self.marking, &mut self.joint),
             &mut self.grammar,
             &mut self.observed,
             sink,
@@ -126,20 +172,34 @@ impl Understanding {
 
 fn pass(
     event: Event<'_>,
-    marking: &mut Option<Marking>,
+    (marking, joint): (&mut Option<Marking>, &mut Option<Joint>),
     grammar: &mut Grammar,
     observed: &mut Observed,
     sink: &mut Sink<'_>,
 ) {
+    if let (
+        Some(joint),
+        Event::Start {
+            usage: Some(usage), ..
+        },
+    ) = (&joint, &event)
+    {
+        // The grammar keeps it for the end.
+        observed.usage = Some(joint.sum(usage));
+    }
     let mut to_grammar = |event: Event<'_>| {
         grammar.event(event, &mut |event| {
             observed.note(&event);
             sink(event);
         });
     };
-    match marking {
-        Some(marking) => marking.event(event, &mut to_grammar),
+    let mut to_joint = |event: Event<'_>| match joint {
+        Some(joint) => joint.event(event, &mut to_grammar),
         None => to_grammar(event),
+    };
+    match marking {
+        Some(marking) => marking.event(event, &mut to_joint),
+        None => to_joint(event),
     }
 }
 

@@ -189,6 +189,26 @@ fn what_a_provider_does_not_take_is_written_down() {
 }
 
 #[test]
+fn how_chat_goes_on_with_an_answer_is_written_down() {
+    let known: Vec<_> = catalogue()
+        .iter()
+        .filter(|entry| entry.prefill != Prefill::None)
+        .map(|entry| (entry.id.as_str(), entry.prefill))
+        .collect();
+    let expected = [
+        ("groq", Prefill::Assistant),
+        ("mistral", Prefill::Prefix),
+        ("openrouter", Prefill::Assistant),
+        ("moonshotai", Prefill::Partial),
+        ("qwen", Prefill::Partial),
+        ("ollama", Prefill::Assistant),
+        ("vllm", Prefill::ContinueFinalMessage),
+        ("llamacpp", Prefill::Assistant),
+    ];
+    assert_eq!(known, expected);
+}
+
+#[test]
 fn what_is_no_key_is_known_where_people_take_it_for_one() {
     for (name, text, is_no_key) in [
         ("amazon_bedrock", "AKIAIOSFODNN7EXAMPLE", true),
