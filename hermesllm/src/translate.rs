@@ -35,6 +35,7 @@ pub use grammar::{Grammar, Order};
 pub use observed::Observed;
 pub use observer::Observer;
 pub use partial::Partial;
+pub use signatures::is_marked;
 pub(crate) use signatures::without_mark;
 pub use stream::{StreamEnd, StreamTranslator};
 

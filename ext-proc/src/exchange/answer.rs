@@ -15,7 +15,7 @@ use hermesllm::dialect::Dialect;
 use hermesllm::endpoint::Endpoint;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::transcoder::{BodyKind, Ending as BodyEnding, Transcoder, TranscoderOptions};
-use hermesllm::translate::{Observer, StreamTranslator};
+use hermesllm::translate::{Observer, Partial, StreamTranslator};
 use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
@@ -47,6 +47,10 @@ pub(crate) struct Answering {
     /// The headers of an answer that is translated as a whole, until it is.
     held: Option<Headers>,
     decoder: Option<Decoder>,
+    /// Another provider may go on with it: the client is not told at once that it broke off.
+    resumable: bool,
+    /// It has broken off, and the client has not been told.
+    untold: bool,
     published_events: u64,
     published_at: Instant,
 }
@@ -147,6 +151,8 @@ impl Answering {
         let Forwarded {
             client,
             model,
+            api,
+            resumable,
             strip_usage,
             estimated_input,
             translation,
@@ -197,6 +203,23 @@ impl Answering {
         };
         // What Envoy answers is in the client's API already.
         let translation = translation.filter(|_| from_provider);
+        let resumable = resumable && (200..300).contains(&head.status);
+        let is_stream = kind == BodyKind::EventStream
+            || api.is_some_and(|api| {
+                api == Api::BedrockConverse && translation::is_own_stream(api, true, content_type)
+            });
+        let same = || {
+            let request_id = client.request_id.as_deref();
+            Some(Translation::of_same(api?, &model, request_id, !strip_usage))
+        };
+        let kind = match resumable && is_stream {
+            true => BodyKind::EventStream,
+            false => kind,
+        };
+        let translation = match translation {
+            None if resumable && is_stream && readable => same().map(Box::new),
+            translation => translation,
+        };
         let estimated_input = if from_provider { estimated_input } else { 0 };
         let most_bytes = sink.config.server.max_event_bytes;
         let stream_type = translation
@@ -207,7 +230,12 @@ impl Answering {
                 if let Some(lost) = &translation.lost {
                     edits.set(headers::LOSS, lost);
                 }
-                translated(*translation, kind, head.status, most_bytes, estimated_input)
+                let passage =
+                    translated(*translation, kind, head.status, most_bytes, estimated_input);
+                match resumable {
+                    true => passage.resumable(),
+                    false => passage,
+                }
             }
             None => match observer(
                 client.endpoint,
@@ -260,6 +288,8 @@ impl Answering {
             passage,
             held: None,
             decoder,
+            resumable,
+            untold: false,
             published_events: 0,
             published_at: Instant::now(),
         };
@@ -318,9 +348,49 @@ impl Answering {
         if let Err(()) = self.read(chunk, end, &mut out) {
             return self.break_off(sink, &undecodable(), out).map(Some);
         }
-        let ending = end.then(|| self.finish(sink, &mut out));
+        let ending = match end {
+            true => Some(self.finish(sink, &mut out)),
+            false if self.passage.is_broken() => Some(Ending::Truncated),
+            false => None,
+        };
+        if self.resumable && ending == Some(Ending::Truncated) {
+            self.untold = true;
+            self.emit(sink, out, None, true);
+            return Ok(ending);
+        }
         self.emit(sink, out, ending, true);
         Ok(ending)
+    }
+
+    /// Whether it has broken off, and the client has not been told.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.untold
+    }
+
+    /// What the client has got, if another provider can go on with it.
+    pub(crate) fn partial(&self) -> Option<&Partial> {
+        self.passage.partial().filter(|_| self.resumable)
+    }
+
+    /// Goes on with another provider's stream, in this API and encoding. `false` where it cannot.
+    pub(crate) fn resume(
+        &mut self,
+        sink: &mut Sink<'_>,
+        from: Api,
+        encoding: Option<&str>,
+    ) -> bool {
+        let Ok(decoder) = Decoder::for_encoding(encoding) else {
+            return false;
+        };
+        let mut out = Vec::new();
+        if !self.passage.resume(from, &mut out) {
+            return false;
+        }
+        self.decoder = decoder;
+        self.untold = false;
+        sink.account.error = None;
+        self.emit(sink, out, None, true);
+        true
     }
 
     /// Takes the trailers, which end the body as well.
@@ -366,7 +436,10 @@ impl Answering {
             }
             self.tell(sink, body, out);
         }
-        let ending = self.passage.finish(out);
+        let ending = match self.resumable {
+            true => self.passage.close(out),
+            false => self.passage.finish(out),
+        };
         self.passage.count_losses(sink);
         match ending {
             BodyEnding::Complete => Ending::Complete,

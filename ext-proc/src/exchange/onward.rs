@@ -4,9 +4,11 @@
 //! sent and from nothing that another target got.
 
 use bytes::Bytes;
+use hermesllm::apis::SupportedUpstreamAPIs as Api;
 use hermesllm::endpoint::Endpoint;
 use hermesllm::error::ApiError;
 use hermesllm::request::{ProviderRequest, RequestEdits};
+use hermesllm::translate::{self, Partial};
 use meseta_config::Target;
 
 use super::credentials;
@@ -41,6 +43,10 @@ pub(crate) struct Forwarded {
     pub(crate) client: Client,
     /// The model that serves, as `provider/model`.
     pub(crate) model: String,
+    /// The API that the provider is asked in, where it has one.
+    pub(crate) api: Option<Api>,
+    /// A stream that breaks off may be continued by another provider.
+    pub(crate) resumable: bool,
     /// We asked for usage on the client's behalf and have to take it out again.
     pub(crate) strip_usage: bool,
     /// Prompt tokens, estimated from the size of the prompt.
@@ -55,6 +61,8 @@ impl Forwarded {
         Self {
             client,
             model: String::new(),
+            api: None,
+            resumable: false,
             strip_usage: false,
             estimated_input: 0,
             translation: None,
@@ -67,11 +75,12 @@ impl Asked {
     ///
     /// # Errors
     /// When the target cannot take it: its provider has no way for this API, lacks its key, or loses
-    /// more than it may.
+    /// more than it may. With the beginning of an answer: when it cannot go on with that.
     pub(crate) fn prepare(
         &self,
         metrics: &Metrics,
         target: Target<'_>,
+        partial: Option<&Partial>,
     ) -> Result<Prepared, ApiError> {
         let Self {
             head,
@@ -91,24 +100,27 @@ impl Asked {
 
         let ask_usage =
             request.stream() && !request.include_usage() && provider.entry().stream_usage;
-        let (segments, translation) = if way == client.endpoint {
+        let request_id = client.request_id.as_deref();
+        let is_same = way == client.endpoint;
+        let (segments, translation) = if is_same && partial.is_none() && !self.is_marked() {
             let edited = request.edit(&RequestEdits {
                 model: Some(target.model),
                 ask_usage,
             });
             (edited.into_segments(), None)
         } else {
-            let request_id = client.request_id.as_deref();
             let (body, mut translation) =
-                translation::request(metrics, request_id, request, way, target)?;
+                translation::request(metrics, request_id, request, way, target, partial)?;
             translation.options.json_array =
                 client.endpoint == Endpoint::StreamGenerateContent && !asks_for_events(&head.path);
-            for name in OF_ONE_API {
-                edits.remove(name);
-            }
             edits.set("content-type", "application/json");
-            edits.set("accept", translation.accept());
-            (vec![body], Some(Box::new(translation)))
+            if !is_same {
+                for name in OF_ONE_API {
+                    edits.remove(name);
+                }
+                edits.set("accept", translation.accept());
+            }
+            (vec![body], (!is_same).then(|| Box::new(translation)))
         };
         // Answers are read event by event: compression would only be undone again.
         edits.set("accept-encoding", "identity");
@@ -125,6 +137,8 @@ impl Asked {
         let forwarded = Forwarded {
             client: client.clone(),
             model: target.id.to_owned(),
+            api: way.api(),
+            resumable: false,
             strip_usage: ask_usage && asks,
             estimated_input: (request.prompt_bytes() as u64).div_ceil(4),
             translation,
@@ -135,6 +149,13 @@ impl Asked {
             segments,
             forwarded,
         })
+    }
+}
+
+impl Asked {
+    /// Whether it holds signatures of another provider, as an earlier turn's target may have made.
+    fn is_marked(&self) -> bool {
+        self.client.endpoint.api().is_some() && translate::is_marked(self.request.body())
     }
 }
 

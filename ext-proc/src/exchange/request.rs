@@ -249,7 +249,7 @@ fn direct(
         mut edits,
         segments,
         forwarded,
-    } = asked.prepare(&context.metrics, target)?;
+    } = asked.prepare(&context.metrics, target, None)?;
     let length: usize = segments.iter().map(Bytes::len).sum();
     edits
         .set(":path", path)

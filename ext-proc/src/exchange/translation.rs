@@ -12,7 +12,7 @@ use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::representation::Losses;
 use hermesllm::request::ProviderRequest;
 use hermesllm::transcoder::BodyKind;
-use hermesllm::translate::{self, RequestOptions, TranslateError};
+use hermesllm::translate::{self, Partial, RequestOptions, TranslateError};
 use meseta_config::{OnLoss, Target};
 
 use crate::metrics::{LossLabels, Metrics};
@@ -83,13 +83,43 @@ pub(crate) fn is_own_stream(api: Api, asked: bool, content_type: Option<&str>) -
     }
 }
 
-/// Translates a request to the API of `way`.
+impl Translation {
+    /// The way of a stream that comes in the client's own API and may have to be continued by another
+    /// provider.
+    pub(crate) fn of_same(api: Api, model: &str, request_id: Option<&str>, usage: bool) -> Self {
+        Self {
+            provider: api,
+            client: api,
+            stream: true,
+            tells: false,
+            options: write_options(model, request_id, usage),
+            lost: None,
+        }
+    }
+}
+
+fn write_options(model: &str, request_id: Option<&str>, include_usage: bool) -> WriteOptions {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let id = request_id.unwrap_or_default().chars();
+    WriteOptions {
+        model: model.to_owned(),
+        created: now.map_or(0, |since| since.as_secs()),
+        id: id.filter(char::is_ascii_alphanumeric).collect(),
+        include_usage,
+        json_array: false,
+        encoding: None,
+    }
+}
+
+/// Translates a request to the API of `way`; of one whose answer has begun, so that the provider goes
+/// on with it.
 pub(crate) fn request(
     metrics: &Metrics,
     request_id: Option<&str>,
     request: &ProviderRequest,
     way: Endpoint,
     target: Target<'_>,
+    partial: Option<&Partial>,
 ) -> Result<(Bytes, Translation), ApiError> {
     let (Some(client), Some(provider)) = (request.endpoint().api(), way.api()) else {
         return Err(no_way(target, request.endpoint()));
@@ -101,8 +131,15 @@ pub(crate) fn request(
         ask_usage: entry.stream_usage,
         max_completion_tokens: entry.max_completion_tokens,
     };
-    let translated = translate::request(client, provider, request.body(), &options)
-        .map_err(|error| refused(error, target, request.endpoint()))?;
+    let body = request.body();
+    let translated = match partial {
+        None => translate::request(client, provider, body, &options),
+        Some(partial) => {
+            let to = (provider, entry.prefill);
+            translate::continuation((client, body), partial, to, &options)
+        }
+    };
+    let translated = translated.map_err(|error| refused(error, target, request.endpoint()))?;
     let losses = &translated.losses;
     count(metrics, client, provider, losses);
     let policy = target.provider.on_loss;
@@ -116,7 +153,8 @@ pub(crate) fn request(
     }
     let tells = policy == OnLoss::Warn;
     let lost = tells.then(|| named(losses)).flatten();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let mut options = write_options(target.model, request_id, request.include_usage());
+    options.encoding = translated.encoding;
     Ok((
         translated.body.into(),
         Translation {
@@ -124,18 +162,7 @@ pub(crate) fn request(
             client,
             stream: request.stream(),
             tells,
-            options: WriteOptions {
-                model: target.model.to_string(),
-                created: now.map_or(0, |since| since.as_secs()),
-                id: request_id
-                    .unwrap_or_default()
-                    .chars()
-                    .filter(char::is_ascii_alphanumeric)
-                    .collect(),
-                include_usage: request.include_usage(),
-                json_array: false,
-                encoding: translated.encoding,
-            },
+            options,
             lost,
         },
     ))

@@ -33,6 +33,12 @@ const LENIENT: GeneralPurposeConfig =
 /// A number that no reader gives to a block, plus that of the call that a thought stands before.
 const BEFORE: u32 = 1 << 31;
 
+/// Whether a body holds marked signatures, or what looks so: a provider of its own API must not get it
+/// as it is.
+pub fn is_marked(body: &[u8]) -> bool {
+    memchr::memmem::find(body, MARKED.as_bytes()).is_some()
+}
+
 /// Whether a block is a thought that stands before a call, for its signature.
 pub(super) fn is_before_call(block: u32) -> bool {
     block & BEFORE != 0

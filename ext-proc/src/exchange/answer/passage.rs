@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use hermesllm::apis::SupportedUpstreamAPIs as Api;
 use hermesllm::error::{ApiError, ErrorCode};
-use hermesllm::representation::Losses;
+use hermesllm::representation::{Losses, TokenUsage};
 use hermesllm::transcoder::{BodyKind, Ending, Progress, Transcoder};
-use hermesllm::translate::{self, Observed, Observer, StreamEnd, StreamTranslator, TranslateError};
+use hermesllm::translate::{
+    self, Observed, Observer, Partial, StreamEnd, StreamTranslator, TranslateError,
+};
 use hermesllm::usage::Usage;
 
 use crate::exchange::translation::Translation;
@@ -146,6 +148,22 @@ impl Passage {
         }
     }
 
+    /// Keeps account of a stream, so that another provider can go on with it.
+    pub(super) fn resumable(self) -> Self {
+        match self {
+            Self::Events {
+                translator,
+                translation,
+                estimated_input,
+            } => Self::Events {
+                translator: Box::new(translator.resumable()),
+                translation,
+                estimated_input,
+            },
+            other => other,
+        }
+    }
+
     /// Takes the next bytes from the provider.
     pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
         match self {
@@ -161,6 +179,59 @@ impl Passage {
             }
             Self::Document(document) => document.push(&chunk),
         }
+    }
+
+    /// Takes note of the end of a stream that another provider may continue: the client is not told if
+    /// it was cut.
+    pub(super) fn close(&mut self, out: &mut Vec<Bytes>) -> Ending {
+        let Self::Events { translator, .. } = self else {
+            return self.finish(out);
+        };
+        let mut bytes = Vec::new();
+        let complete = translator.close(&mut bytes);
+        out.push(bytes.into());
+        match complete {
+            true => Ending::Complete,
+            false => Ending::Truncated,
+        }
+    }
+
+    /// What the client has got of a stream that another provider can continue.
+    pub(super) fn partial(&self) -> Option<&Partial> {
+        match self {
+            Self::Events { translator, .. } => translator.partial(),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider has told an error of which the client has not been told.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Events { translator, .. } if translator.is_broken())
+    }
+
+    /// Goes on with another provider's stream; `false` where it cannot.
+    pub(super) fn resume(&mut self, from: Api, out: &mut Vec<Bytes>) -> bool {
+        let usage = self.progress().usage;
+        let Self::Events {
+            translator,
+            translation,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let estimated = TokenUsage {
+            input: Some(usage.input),
+            output: Some(usage.output),
+            ..TokenUsage::default()
+        };
+        let mut bytes = Vec::new();
+        if !translator.resume(from, &estimated, &mut bytes) {
+            return false;
+        }
+        translation.provider = from;
+        out.push(bytes.into());
+        true
     }
 
     /// Takes note of the end of the body. A document is translated by its owner, who knows the

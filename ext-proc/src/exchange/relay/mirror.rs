@@ -145,7 +145,7 @@ impl Copy {
 
     async fn ask(&self, account: &mut Account) -> Result<(), Reason> {
         let target = self.config.target(&self.model).ok_or(Reason::NoTarget)?;
-        let prepared = self.asked.prepare(&self.metrics, target);
+        let prepared = self.asked.prepare(&self.metrics, target, None);
         let Prepared {
             path,
             edits,
