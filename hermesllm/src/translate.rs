@@ -4,6 +4,7 @@
 //! - [`StreamTranslator`]: answers as they come.
 //! - [`Observer`]: answers that pass as they are, and are read all the same.
 //! - [`continuation`], [`StreamTranslator::resume`]: what one provider has begun, another goes on with.
+//! - [`compare`]: two answers to the same request.
 //!
 //! Each gives the losses of the way: what the target API has no place for. Between two equal APIs
 //! nothing is translated anywhere in this project: such streams pass as they are, and where another
@@ -11,6 +12,7 @@
 //! follows a failed attempt.
 
 mod collect;
+mod compare;
 mod continuation;
 mod depth;
 mod document;
@@ -29,6 +31,7 @@ mod trim;
 mod understanding;
 
 pub use collect::Collector;
+pub use compare::{compare, Difference};
 pub use continuation::{can_continue, continuation, Prefill};
 pub use document::{is_way, request, response, RequestOptions, TranslateError, Translated};
 pub use grammar::{Grammar, Order};
