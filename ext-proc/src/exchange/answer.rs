@@ -367,6 +367,11 @@ impl Answering {
         self.untold
     }
 
+    /// Whether the provider has told an error of which the client has not been told.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.passage.is_broken()
+    }
+
     /// What the client has got, if another provider can go on with it.
     pub(crate) fn partial(&self) -> Option<&Partial> {
         self.passage.partial().filter(|_| self.resumable)

@@ -17,6 +17,29 @@ pub(crate) struct Outbox {
     waiting: VecDeque<Waiting>,
     /// The last bytes of the answers of our own that went in here.
     tail: Tail,
+    /// The answers of our own that went in here, where they are to be compared.
+    record: Option<Record>,
+}
+
+/// The beginning of a body.
+#[derive(Debug)]
+struct Record {
+    pieces: Vec<Bytes>,
+    /// How many bytes there is still room for.
+    room: usize,
+}
+
+impl Record {
+    fn note(&mut self, piece: &Bytes) {
+        if let Some(room) = self.room.checked_sub(piece.len()) {
+            self.room = room;
+            self.pieces.push(piece.clone());
+        } else {
+            // Half a body cannot be compared.
+            self.room = 0;
+            self.pieces.clear();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -79,6 +102,9 @@ impl Outbox {
         }
         if direction == Direction::Local {
             segments.iter().for_each(|own| self.tail.note(own));
+            if let Some(record) = &mut self.record {
+                segments.iter().for_each(|own| record.note(own));
+            }
             // What came in one turn goes out in one message.
             if let Some(Waiting::Body(last)) = self.waiting.back_mut() {
                 last.segments.extend(segments);
@@ -112,8 +138,29 @@ impl Outbox {
                 self.waiting.extend(first.filter(is_body));
             }
         }
+        if let Some(record) = &mut self.record {
+            let bodies = from.waiting.iter().filter_map(|own| match own {
+                Waiting::Body(body) => Some(&body.segments),
+                Waiting::Message(_) => None,
+            });
+            bodies.flatten().for_each(|own| record.note(own));
+        }
         self.waiting.append(&mut from.waiting);
         self.tail = from.tail;
+    }
+
+    /// From here on keeps a copy of answers of our own, up to so many bytes.
+    pub(crate) fn record(&mut self, most: usize) {
+        self.record = Some(Record {
+            pieces: Vec::new(),
+            room: most,
+        });
+    }
+
+    /// The copy; empty of an answer that was longer.
+    pub(crate) fn recorded(&mut self) -> Bytes {
+        let record = self.record.take();
+        record.map_or_else(Bytes::new, |record| record.pieces.concat().into())
     }
 
     /// Forgets all that waits.

@@ -15,6 +15,7 @@ mod attempt;
 mod failed;
 mod mirror;
 mod opening;
+mod resumption;
 mod terms;
 
 use std::future::Future as _;
@@ -32,6 +33,7 @@ use self::attempt::{error_of, Attempt, Step, Surroundings};
 use self::failed::{Failed, Reason};
 use self::mirror::Told;
 use self::opening::Opening;
+use super::answer::Answering;
 use super::onward::{Asked, Prepared};
 use super::outbox::Outbox;
 use super::reply;
@@ -59,6 +61,8 @@ pub(crate) struct Relay {
     paused: Option<(meseta_targets::Attempt, Instant)>,
     /// The attempt whose answer the client gets.
     answering: Option<Attempt>,
+    /// The client's side of an answer that broke off, for the next target to go on with.
+    resuming: Option<Answering>,
     /// The provider's own word on the last attempt that failed with one.
     refused: Option<Refused>,
     last_failure: Option<Failed>,
@@ -121,6 +125,7 @@ impl Relay {
             under_way: Vec::new(),
             paused: None,
             answering: None,
+            resuming: None,
             refused: None,
             last_failure: None,
             unsendable: None,
@@ -229,7 +234,8 @@ impl Relay {
         let (Some(model), Some(target)) = (model.clone(), target) else {
             return self.note(context, seat, Failed::new(Reason::NoTarget));
         };
-        let prepared = match self.asked.prepare(&context.metrics, target) {
+        let partial = self.resuming.as_ref().and_then(Answering::partial);
+        let prepared = match self.asked.prepare(&context.metrics, target, partial) {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.unsendable = Some(error);
@@ -240,8 +246,9 @@ impl Relay {
             path,
             mut edits,
             segments,
-            forwarded,
+            mut forwarded,
         } = prepared;
+        forwarded.resumable = self.policy.resume && self.asked.request.stream();
         let span = AttemptSpan::start(&context.outcome.span, &target, number);
         for (name, value) in span.propagate() {
             edits.set(&name, value);
@@ -253,14 +260,18 @@ impl Relay {
         };
         let upstreams = &context.providers.upstreams;
         let call = upstreams.call(&config, target.provider, request);
-        let attempt = Attempt::begin(seat, model, forwarded, call, span);
-        if !self.hedged {
+        let continues = self.resuming.is_some();
+        let attempt = Attempt::begin(seat, model, forwarded, call, span, continues);
+        if !self.hedged && !continues {
             let after = terms::hedge_after(&self.policy, &context.providers, attempt.seat.id());
             self.hedge_at = after.map(|after| Instant::now() + after);
         }
         self.under_way.push(attempt);
         if let Some(mirror) = self.mirror.take() {
             self.compared = mirror::start(context, &mirror, &self.asked);
+            if self.compared.is_some() {
+                context.outbox.record(mirror::MOST_BYTES);
+            }
         }
     }
 
@@ -298,16 +309,11 @@ impl Relay {
 
     /// Tells plan, health and metrics of an attempt that has failed.
     fn note(&mut self, context: &Context, seat: meseta_targets::Attempt, failed: Failed) {
-        let now = context.providers.now();
-        let index = seat.index();
         self.last_failure = Some(failed);
-        if let Some(model) = self.targets.get(index) {
+        if let Some(model) = self.targets.get(seat.index()) {
             count(context, model, failed.reason.as_str());
         }
-        if failed.reason.is_of_target() {
-            seat.end(&Verdict::Failure(failed.failure()), now);
-        }
-        self.plan.failed(index, &failed.failure(), now);
+        self.tell(context, seat, failed);
     }
 
     /// The client gets this attempt's answer; the others are broken off.
@@ -319,14 +325,17 @@ impl Relay {
         self.under_way.clear();
         self.paused = None;
         self.hedge_at = None;
+        if self.resuming.is_some() {
+            return self.resume(context, attempt);
+        }
         let first_token = attempt.account.first_content.map(|_| attempt.elapsed());
         let streams = self.asked.request.stream();
         attempt
             .seat
             .answers(first_token.filter(|_| streams), context.providers.now());
+        let is_stream = attempt.is_stream();
         let account = std::mem::take(&mut attempt.account);
         let outbox = std::mem::take(&mut attempt.outbox);
-        let is_stream = attempt.is_stream();
         if self.opening.is_open() && !is_stream {
             // The client has been promised events.
             let reason = match account.status {
@@ -339,9 +348,10 @@ impl Relay {
         }
         self.opening.answers(is_stream);
         self.take_over(context, &attempt.model, account, outbox);
-        let ended = attempt.ended();
+        let (ended, is_untold) = (attempt.ended(), attempt.is_untold());
         self.answering = Some(attempt);
         match ended {
+            Some(_) if is_untold => self.broken(context, Reason::Truncated),
             Some(ending) => Ok(Some(self.ended(context, ending))),
             None => Ok(None),
         }
@@ -384,17 +394,20 @@ impl Relay {
                 self.opening.sent(Instant::now());
                 Ok(Poll::Ready(None))
             }
+            Poll::Ready(Ok(Some(_))) if attempt.is_untold() => {
+                let reason = attempt.why_untold();
+                self.broken(context, reason).map(Poll::Ready)
+            }
             Poll::Ready(Ok(Some(ending))) => Ok(Poll::Ready(Some(self.ended(context, ending)))),
-            Poll::Ready(Err(reason)) => self
-                .break_off(context, reason)
-                .map(|e| Poll::Ready(Some(e))),
+            Poll::Ready(Err(reason)) => self.broken(context, reason).map(Poll::Ready),
         }
     }
 
     /// The answer that the client gets has ended.
-    fn ended(&mut self, context: &Context, ending: Ending) -> Ending {
+    fn ended(&mut self, context: &mut Context, ending: Ending) -> Ending {
         if let Some(compared) = self.compared.take() {
-            let _ = compared.send(Told::of(&context.outcome.answer));
+            let body = context.outbox.recorded();
+            let _ = compared.send(Told::of(&context.outcome.answer, body));
         }
         if let Some(attempt) = self.answering.take() {
             let now = context.providers.now();
@@ -551,7 +564,7 @@ impl Relay {
                 let attempt = self.under_way.swap_remove(place);
                 self.failed(context, attempt, Failed::new(reason))
             }
-            Due::Answer(reason) => self.break_off(context, reason).map(Some),
+            Due::Answer(reason) => self.broken(context, reason),
             Due::Pause => {
                 if let Some((seat, _)) = self.paused.take() {
                     self.send(context, seat);

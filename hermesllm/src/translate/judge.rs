@@ -202,15 +202,19 @@ fn difference(one: &Value, other: &Value, at: &str) -> Option<String> {
 
 /// How often a sign of life is passed on depends on how the bytes come.
 fn without_keep_alive(bytes: &[u8]) -> Vec<u8> {
-    const SIGN: &[u8] = b": keep-alive\n\n";
-    let mut rest = bytes;
-    let mut out = Vec::with_capacity(bytes.len());
-    while let Some(at) = memchr::memmem::find(rest, SIGN) {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at + SIGN.len()..];
+    let mut left = bytes.to_vec();
+    // No writer of ours ends its lines like the second.
+    for sign in [&b": keep-alive\n\n"[..], b"\r\n"] {
+        let mut out = Vec::with_capacity(left.len());
+        let mut rest = left.as_slice();
+        while let Some(at) = memchr::memmem::find(rest, sign) {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at + sign.len()..];
+        }
+        out.extend_from_slice(rest);
+        left = out;
     }
-    out.extend_from_slice(rest);
-    out
+    left
 }
 
 #[test]

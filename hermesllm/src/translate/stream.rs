@@ -57,8 +57,8 @@ pub struct StreamTranslator {
     /// The client's API is the provider's: the stream passes, and the writer only keeps up.
     passing: Option<Passing>,
     strips_usage: bool,
-    /// The client's framing has comments.
-    keeps_alive: bool,
+    /// What tells the client that the stream lives, where its framing has room for that.
+    keeps_alive: Option<&'static [u8]>,
 }
 
 impl StreamTranslator {
@@ -66,7 +66,13 @@ impl StreamTranslator {
     ///
     /// No more than `max_event_bytes` of one event are held.
     pub fn new(from: Api, to: Api, options: WriteOptions, max_event_bytes: usize) -> Option<Self> {
-        let keeps_alive = to != Api::BedrockConverse && !(to == Api::Gemini && options.json_array);
+        let keeps_alive: Option<&[u8]> = match to {
+            Api::BedrockConverse => None,
+            Api::Gemini if options.json_array => None,
+            // Google's library takes a comment for an answer, and passes over empty lines alone.
+            Api::Gemini => Some(b"\r\n"),
+            _ => Some(b": keep-alive\n\n"),
+        };
         let strips_usage = !options.include_usage;
         Some(Self {
             understanding: Understanding::new(from, to.order(), max_event_bytes)?
@@ -121,8 +127,8 @@ impl StreamTranslator {
         self.pass(out, |understanding, sink| understanding.push(bytes, sink));
         // A provider that is silent but alive keeps the client's connection alive too.
         let is_alive = self.understanding.observed.comments > comments;
-        if out.len() == before && is_alive && self.keeps_alive {
-            out.extend_from_slice(b": keep-alive\n\n");
+        if let (true, Some(sign)) = (out.len() == before && is_alive, self.keeps_alive) {
+            out.extend_from_slice(sign);
         }
     }
 

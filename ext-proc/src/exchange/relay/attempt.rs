@@ -7,9 +7,11 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hermesllm::apis::SupportedUpstreamAPIs as Api;
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::failure;
 use hermesllm::retry_after;
+use hermesllm::transcoder::BodyKind;
 use meseta_config::{Conditions, Config, ModelRef, Timeouts};
 use meseta_targets::FailureKind;
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ use super::failed::{Failed, Reason};
 use crate::exchange::answer::{Answering, Form, Origin};
 use crate::exchange::onward::Forwarded;
 use crate::exchange::outbox::Outbox;
-use crate::exchange::Sink;
+use crate::exchange::{translation, Sink};
 use crate::head::ResponseHead;
 use crate::metrics::Metrics;
 use crate::outcome::{Account, Ending};
@@ -55,7 +57,11 @@ pub(super) struct Attempt {
     last_piece: Instant,
     /// Until the answer's headers have come.
     forwarded: Option<Forwarded>,
-    answering: Option<Answering>,
+    pub(super) answering: Option<Answering>,
+    /// It goes on with another's answer.
+    continues: bool,
+    /// The API and the encoding of the stream that goes on with another's, once its headers are there.
+    pub(super) continuation: Option<(Api, Option<String>)>,
     /// What the target asks for by its headers.
     retry_after: Option<Duration>,
     /// The body so far of an answer that is judged as a whole.
@@ -80,6 +86,7 @@ impl Attempt {
         forwarded: Forwarded,
         call: Call,
         span: AttemptSpan,
+        continues: bool,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -93,6 +100,8 @@ impl Attempt {
             last_piece: now,
             forwarded: Some(forwarded),
             answering: None,
+            continues,
+            continuation: None,
             retry_after: None,
             whole: Vec::new(),
             whole_bytes: 0,
@@ -110,6 +119,9 @@ impl Attempt {
                 }
                 Poll::Ready(Err(error)) => return self.fail(Failed::of_call(error)),
                 Poll::Ready(Ok(head)) => {
+                    if self.continues {
+                        return Poll::Ready(self.open_continuation(around, &forwarded, head));
+                    }
                     if let Some(failed) = self.open(around, forwarded, head) {
                         return self.fail(failed);
                     }
@@ -165,6 +177,59 @@ impl Attempt {
             Origin::Provider,
         ));
         None
+    }
+
+    /// Reads the headers of an answer that is to go on with another's: it is a stream, or nothing.
+    fn open_continuation(
+        &mut self,
+        around: &Surroundings<'_>,
+        forwarded: &Forwarded,
+        head: ResponseHead,
+    ) -> Step {
+        self.last_piece = Instant::now();
+        if let Some(failed) = Failed::of_head(&head, around.through_envoy) {
+            return Step::Failed(failed.into());
+        }
+        if head.status >= 300 {
+            let header = |name: &str| head.own(name);
+            let retry_after = retry_after::wait(&header, unix_time());
+            let mut failed = Failed::new(Reason::Status(head.status)).after(retry_after);
+            if head.status == 429 {
+                failed = failed.of_kind(FailureKind::RateLimited);
+            }
+            return Step::Failed(failed.into());
+        }
+        let content_type = head.content_type.as_deref();
+        let is_stream = BodyKind::of_content_type(content_type) == BodyKind::EventStream
+            || forwarded
+                .api
+                .is_some_and(|api| translation::is_own_stream(api, true, content_type));
+        match forwarded.api.filter(|_| is_stream) {
+            Some(api) => {
+                self.continuation = Some((api, head.content_encoding));
+                Step::Answers
+            }
+            None => Step::Failed(Failed::new(Reason::BadAnswer).into()),
+        }
+    }
+
+    /// Whether another target can go on with the answer.
+    pub(super) fn can_be_resumed(&self) -> bool {
+        let partial = self.answering.as_ref().and_then(Answering::partial);
+        partial.is_some()
+    }
+
+    /// Whether the answer has broken off, and the client has not been told.
+    pub(super) fn is_untold(&self) -> bool {
+        self.answering.as_ref().is_some_and(Answering::is_untold)
+    }
+
+    /// Why it has: the provider has told an error, or nothing.
+    pub(super) fn why_untold(&self) -> Reason {
+        match self.answering.as_ref().is_some_and(Answering::is_broken) {
+            true => Reason::ErrorEvent,
+            false => Reason::Truncated,
+        }
     }
 
     /// Takes a piece of the answer's body, or its end. `Some`: it is judged.
@@ -250,6 +315,9 @@ impl Attempt {
 
     /// A document once it is there, or as much of it as is held.
     fn judge_whole(&mut self, around: &Surroundings<'_>, end: bool) -> Step {
+        if self.whole_bytes > around.config.server.max_response_bytes {
+            return Step::Failed(Failed::new(Reason::TooLarge).into());
+        }
         if around.on.bad_answer {
             let form = self.answering.as_ref().map(Answering::form);
             let readable = form == Some(Form::Json) && (!end || is_json(&self.joined()));

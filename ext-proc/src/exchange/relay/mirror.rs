@@ -11,6 +11,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use hermesllm::translate;
 use meseta_config::{Config, Mirror, ModelRef};
 use tokio::sync::oneshot;
 
@@ -30,20 +32,22 @@ const MOST: usize = 64;
 /// How long a copy may take, and how long it waits for the client's answer.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// What the client's answer came to, for the comparison.
+/// How much of an answer is kept to be compared, in bytes.
+pub(super) const MOST_BYTES: usize = 1 << 20;
+
+/// What an answer came to, for the comparison.
 #[derive(Debug)]
 pub(super) struct Told {
     status: u16,
-    finish_reason: Option<String>,
-    output_tokens: u64,
+    /// In the client's API.
+    body: Bytes,
 }
 
 impl Told {
-    pub(super) fn of(account: &Account) -> Self {
+    pub(super) fn of(account: &Account, body: Bytes) -> Self {
         Self {
             status: account.status,
-            finish_reason: account.finish_reason.clone(),
-            output_tokens: account.usage.output,
+            body,
         }
     }
 }
@@ -97,7 +101,13 @@ impl Copy {
     async fn run(self, told: Option<oneshot::Receiver<Told>>) {
         let began = Instant::now();
         let mut account = Account::default();
-        let answered = tokio::time::timeout(LIMIT, self.ask(&mut account)).await;
+        let mut outbox = Outbox::default();
+        if told.is_some() {
+            outbox.record(MOST_BYTES);
+        }
+        let asked = self.ask(&mut account, &mut outbox);
+        let answered = tokio::time::timeout(LIMIT, asked).await;
+        let body = outbox.recorded();
         let result = match answered {
             Ok(Ok(())) if account.status >= 400 => Reason::Status(account.status).as_str(),
             Ok(Ok(())) if account.error.is_some() => Reason::ErrorEvent.as_str(),
@@ -112,38 +122,50 @@ impl Copy {
             Some(told) => tokio::time::timeout(LIMIT, told).await.ok(),
             None => None,
         };
-        let own = Told::of(&account);
         let told = told.and_then(Result::ok);
-        let same_status = told.as_ref().map(|told| told.status == own.status);
-        let same_finish = told
-            .as_ref()
-            .map(|told| told.finish_reason == own.finish_reason);
-        if let (Some(status), Some(finish)) = (same_status, same_finish) {
+        let same_status = told.as_ref().map(|told| told.status == account.status);
+        let difference = match (told, self.asked.client.endpoint.api()) {
+            (Some(told), Some(api)) => {
+                // Reads two whole answers.
+                let compare =
+                    move || translate::compare((api, &told.body), (api, &body), MOST_BYTES);
+                let compared = tokio::task::spawn_blocking(compare).await;
+                compared.ok().flatten()
+            }
+            _ => None,
+        };
+        if let Some(same_status) = same_status {
             let labels = MirrorLabels {
                 model: self.metrics.model_label(&self.model.id),
-                same_status: status.to_string(),
-                same_finish: finish.to_string(),
+                same_status: same_status.to_string(),
+                same_finish: match &difference {
+                    Some(difference) => difference.same_finish.to_string(),
+                    None => "unknown".to_owned(),
+                },
             };
             self.metrics.mirrored.get_or_create(&labels).inc();
         }
+        let difference = difference.as_ref();
         tracing::info!(
             target: "meseta::mirror",
             request_id = self.asked.client.request_id,
             model = self.model.id,
             result,
-            status = own.status,
-            finish_reason = own.finish_reason,
+            status = account.status,
+            finish_reason = account.finish_reason,
             input_tokens = account.usage.input,
-            output_tokens = own.output_tokens,
+            output_tokens = account.usage.output,
             same_status,
-            same_finish,
-            client_output_tokens = told.map(|told| told.output_tokens),
+            same_finish = difference.map(|own| own.same_finish),
+            same_tools = difference.map(|own| own.same_tools),
+            same_text = difference.map(|own| own.same_text),
+            text_similarity_percent = difference.map(|own| own.text_similarity),
             total_ms = u64::try_from(total.as_millis()).unwrap_or(u64::MAX),
             "mirrored"
         );
     }
 
-    async fn ask(&self, account: &mut Account) -> Result<(), Reason> {
+    async fn ask(&self, account: &mut Account, outbox: &mut Outbox) -> Result<(), Reason> {
         let target = self.config.target(&self.model).ok_or(Reason::NoTarget)?;
         let prepared = self.asked.prepare(&self.metrics, target, None);
         let Prepared {
@@ -167,13 +189,12 @@ impl Copy {
         if let Some(failed) = Failed::of_head(&head, through_envoy) {
             return Err(failed.reason);
         }
-        let mut outbox = Outbox::default();
         let mut sink = Sink {
             config: &self.config,
             metrics: &self.metrics,
             direction: Direction::Local,
             account,
-            outbox: &mut outbox,
+            outbox,
         };
         let mut answering = Answering::open(&mut sink, forwarded, head, Origin::Provider);
         let mut bytes = 0;

@@ -1,7 +1,7 @@
 //! The beginning of a relayed answer as the client sees it, and signs of life while there is nothing
 //! to say.
 //!
-//! A heartbeat is a comment of Server-Sent Events. The first one has to go with headers of its own:
+//! A heartbeat is a comment of Server-Sent Events, or an empty line. The first one has to go with headers of its own:
 //! from then on the status is 200, targets may still be switched, and an error is an event.
 
 use std::time::Duration;
@@ -17,8 +17,10 @@ use crate::exchange::onward::{self, Asked};
 use crate::exchange::outbox::Outbox;
 use crate::wire::{self, Direction, HeaderEdits};
 
-/// Every reader of Server-Sent Events passes over it.
+/// A comment, which readers of Server-Sent Events pass over …
 const COMMENT: &[u8] = b": keep-alive\n\n";
+/// … but Google's library: it passes over empty lines alone.
+const EMPTY_LINE: &[u8] = b"\r\n";
 
 /// What of the answer's beginning has gone out.
 #[derive(Debug)]
@@ -87,8 +89,16 @@ impl Opening {
             outbox.message(wire::local_headers(200, headers, false, None));
         }
         if !self.answered || outbox.is_between_events() {
-            let comment = Bytes::from_static(COMMENT);
-            outbox.body(Direction::Local, vec![comment], false, None);
+            let sign = match asked.client.dialect {
+                Dialect::Gemini => EMPTY_LINE,
+                _ => COMMENT,
+            };
+            outbox.body(
+                Direction::Local,
+                vec![Bytes::from_static(sign)],
+                false,
+                None,
+            );
         }
     }
 
