@@ -1,0 +1,233 @@
+//! Token buckets, by GCRA: the state of one is its theoretical arrival time (TAT), the moment at
+//! which it is full again.
+//!
+//! governor decides and moves the TAT on admission, through a store that is one number and a clock
+//! that reads zero when the limiter is made and the unix time afterwards: governor counts from a
+//! limiter's making, so all limiters count from the unix epoch, whoever made them.
+//!
+//! By hand, over the same state, because governor cannot express it:
+//! - settling: governor never lowers a TAT, and charges nothing that does not fit at once;
+//! - admitting nothing, which a bucket in debt refuses and any other allows: governor takes no zero;
+//! - what remains, and when it is full.
+//!
+//! **Scaling.** governor counts in `u32` and takes whole nanoseconds per unit. So a bucket counts in
+//! units of `k`, the smallest power of two with which the burst fits `u32` and a unit takes a number
+//! of nanoseconds that is right to 1/1024. The time of a unit is rounded up, the burst down and
+//! amounts up, so no rounding admits more than the rule. What it admits less:
+//! - rate: at most 1/1024;
+//! - each amount is rounded up by less than `k`, and `k` refills within 2.1 µs or is less than
+//!   1/2³¹ of the burst;
+//! - burst: less than `k`.
+//!
+//! `k` is never so large that a burst has less than 1024 units. Where that binds (limits of more than
+//! half a million units a second with a burst far below), the rate is what whole nanoseconds allow.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+
+/// Times above are taken for this one, in the year 2116: sums of two stay within `u64`.
+pub(crate) const LATEST: u64 = 1 << 62;
+/// TATs stay below this one.
+const LATEST_TAT: u64 = (1 << 63) - 1;
+/// The finest rate error that a larger unit is taken for, as a divisor.
+const PRECISION: u128 = 1024;
+/// A burst keeps this many units at least, unless it is smaller itself.
+const FEWEST_UNITS: u64 = 1024;
+
+/// The arithmetic of one rule's buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scale {
+    /// How much one unit is.
+    k: u64,
+    /// Nanoseconds in which one unit refills; more than zero.
+    t: u64,
+    /// How many units a full bucket holds.
+    units: NonZeroU32,
+    /// The rule's burst, in what it counts.
+    burst: u64,
+}
+
+/// A bucket that is not full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    /// When it is full again, in nanoseconds since the unix epoch.
+    pub(crate) tat: u64,
+    /// Since when it has not been full, in microseconds. Marks the charges that it still knows of.
+    pub(crate) since: u64,
+}
+
+/// Why an amount may not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// It may after so many nanoseconds.
+    Spent(u64),
+    /// It never may.
+    TooLarge,
+}
+
+impl Scale {
+    /// `None` where a bucket would take longer than this to fill.
+    pub(crate) fn new(limit: u64, per: Duration, burst: u64, longest: Duration) -> Option<Self> {
+        let period = per.as_nanos();
+        let mut k = 1_u64;
+        loop {
+            let units = burst.checked_div(k)?;
+            let exact = period.checked_mul(u128::from(k))?;
+            // Rounded up: never faster than the rule.
+            let t = exact.div_ceil(u128::from(limit.max(1)));
+            let error = t
+                .checked_mul(u128::from(limit))?
+                .saturating_sub(exact)
+                .saturating_mul(PRECISION);
+            let precise = error <= exact || (units >> 1) < FEWEST_UNITS;
+            if let (Ok(whole), true) = (u32::try_from(units), precise) {
+                let scale = Self {
+                    k,
+                    t: u64::try_from(t).ok()?,
+                    units: NonZeroU32::new(whole)?,
+                    burst,
+                };
+                let fill = t.checked_mul(u128::from(units))?;
+                return (fill <= longest.as_nanos()).then_some(scale);
+            }
+            k = k.checked_mul(2)?;
+        }
+    }
+
+    /// Nanoseconds of a full bucket.
+    fn fill(&self) -> u64 {
+        self.t.saturating_mul(u64::from(self.units.get()))
+    }
+
+    fn units(&self, amount: u64) -> u64 {
+        amount.div_ceil(self.k.max(1))
+    }
+
+    fn cost(&self, amount: u64) -> u64 {
+        self.units(amount).saturating_mul(self.t)
+    }
+
+    /// Takes an amount out, or says why not. `None` is a full bucket.
+    pub(crate) fn admit(
+        &self,
+        bucket: Option<Bucket>,
+        amount: u64,
+        now: u64,
+    ) -> Result<Option<Bucket>, Denied> {
+        if amount > self.burst {
+            return Err(Denied::TooLarge);
+        }
+        let units = u32::try_from(self.units(amount)).map_err(|_| Denied::TooLarge)?;
+        let Some(units) = NonZeroU32::new(units) else {
+            let latest = now.saturating_add(self.fill());
+            let owed = bucket.map_or(0, |bucket| bucket.tat.saturating_sub(latest));
+            return if owed > 0 {
+                Err(Denied::Spent(owed))
+            } else {
+                Ok(bucket)
+            };
+        };
+        let quota = Quota::with_period(Duration::from_nanos(self.t))
+            .ok_or(Denied::TooLarge)?
+            .allow_burst(self.units);
+        let state = Tat(Cell::new(bucket.map(|bucket| bucket.tat)));
+        let clock = UnixClock(Cell::new(0));
+        let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Nanos>>::new(quota, state, clock);
+        limiter.clock().0.set(now);
+        match limiter.check_n(units) {
+            Ok(Ok(())) => {
+                let tat = limiter.into_state_store().0.get();
+                Ok(tat.map(|tat| Bucket {
+                    tat: tat.min(LATEST_TAT),
+                    since: since(bucket, now),
+                }))
+            }
+            Ok(Err(until)) => Err(Denied::Spent(
+                until.earliest_possible().as_u64().saturating_sub(now),
+            )),
+            Err(_) => Err(Denied::TooLarge),
+        }
+    }
+
+    /// Corrects a reserved amount to the actual one. A refund is for the bucket that the amount came
+    /// out of: when it has been full since, the amount has come back already.
+    pub(crate) fn correct(
+        &self,
+        bucket: Option<Bucket>,
+        reserved: u64,
+        actual: u64,
+        mark: u64,
+        now: u64,
+    ) -> Option<Bucket> {
+        let (reserved, actual) = (self.cost(reserved), self.cost(actual));
+        if actual > reserved {
+            let from = bucket.map_or(now, |bucket| bucket.tat.max(now));
+            let tat = from.saturating_add(actual.saturating_sub(reserved));
+            return Some(Bucket {
+                tat: tat.min(LATEST_TAT),
+                since: since(bucket, now),
+            });
+        }
+        let bucket = bucket?;
+        if bucket.since != mark || bucket.tat <= now {
+            return Some(bucket);
+        }
+        let tat = bucket.tat.saturating_sub(reserved.saturating_sub(actual));
+        Some(Bucket {
+            tat: tat.max(now),
+            ..bucket
+        })
+    }
+
+    /// How much may pass now.
+    pub(crate) fn remaining(&self, bucket: Option<Bucket>, now: u64) -> u64 {
+        let Some(bucket) = bucket.filter(|bucket| bucket.tat > now) else {
+            return self.burst;
+        };
+        let free = now.saturating_add(self.fill()).saturating_sub(bucket.tat);
+        let units = free.checked_div(self.t).unwrap_or(0);
+        units.saturating_mul(self.k).min(self.burst)
+    }
+}
+
+/// Since when a bucket that is not full after `now` has not been.
+pub(crate) fn since(bucket: Option<Bucket>, now: u64) -> u64 {
+    match bucket {
+        Some(bucket) if bucket.tat > now => bucket.since,
+        _ => now / 1000,
+    }
+}
+
+/// governor's store: one TAT.
+struct Tat(Cell<Option<u64>>);
+
+impl StateStore for Tat {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let (result, tat) = decide(self.0.get().map(Nanos::from))?;
+        self.0.set(Some(tat.as_u64()));
+        Ok(result)
+    }
+}
+
+/// governor's clock: zero while a limiter is made, then the unix time.
+struct UnixClock(Cell<u64>);
+
+impl Clock for UnixClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(self.0.get())
+    }
+}
