@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    down, launch, logs, reference, render, serve, status, supervise, translate, up, validate,
-    version,
+    down, launch, logs, reference, render, serve, status, supervise, targets, translate, up,
+    validate, version,
 };
 
 /// An AI-native data plane for stock Envoy.
@@ -29,6 +29,8 @@ pub enum Command {
     Status(status::Status),
     /// Show what the server, Envoy and their supervisor have logged
     Logs(logs::Logs),
+    /// Show how targets are, and take one out of service
+    Targets(targets::Targets),
     /// Check a configuration without running it
     Validate(validate::Validate),
     /// Print what other programs need: Envoy's configuration, the filter, the schema

@@ -302,7 +302,7 @@ impl IntoResponse for Refusal {
             ),
             Self::NotATarget { name, .. } => (
                 StatusCode::NOT_FOUND,
-                format!("`{name}` is no target, but another name for what is near"),
+                format!("`{name}` is a name for targets, and none itself"),
             ),
         };
         let near = match self {
