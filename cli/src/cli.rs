@@ -30,6 +30,10 @@ pub enum Command {
     /// Show what the server, Envoy and their supervisor have logged
     Logs(logs::Logs),
     /// Show how targets are, and take one out of service
+    ///
+    /// There is a line for each target of a name of `models`, then one for each other that the server has called. What is
+    /// known of a target is shared by all names that have it. A name that is marked `direct` is called by Envoy alone: that
+    /// says nothing of its target, and does not ask whether it is drained.
     Targets(targets::Targets),
     /// Check a configuration without running it
     Validate(validate::Validate),

@@ -1,13 +1,19 @@
-//! `meseta targets` of a real server, without an Envoy.
+//! `meseta targets` of a real server, without an Envoy and, where `MESETA_ENVOY` names one, with it.
 
+#![allow(clippy::print_stderr, reason = "a skipped test is seen")]
+
+#[path = "support/instance.rs"]
+mod instance;
 #[path = "support/place.rs"]
 mod place;
 
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use instance::Instance;
 use place::{Place, Run};
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -209,4 +215,71 @@ hint: a server that `meseta up` has not started is found by `--admin ADDRESS:POR
     );
     let run = place.run(&["targets", "--admin", "127.0.0.1:1", "--state-dir", "s"]);
     assert_eq!(run.code, Some(2));
+}
+
+/// Asks a model that nobody serves, and gives the whole answer.
+fn ask(url: &str, model: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let body = serde_json::json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn what_requests_through_envoy_have_shown_is_listed_and_a_drained_target_is_not_asked() {
+    let Some(instance) = Instance::new() else {
+        return;
+    };
+    let Instance(place) = &instance;
+    place.file(
+        "meseta.yaml",
+        "\
+listeners:
+  - {name: model, type: model, address: 127.0.0.1, port: 0}
+model_providers:
+  - {model: openai/gpt-4o, access_key: $OPENAI_API_KEY, base_url: 'http://127.0.0.1:9/v1'}
+  - {model: openai/gpt-4o-mini, access_key: $OPENAI_API_KEY, base_url: 'http://127.0.0.1:9/v1'}
+models:
+  smart: {targets: [openai/gpt-4o, openai/gpt-4o-mini]}
+server: {admin: \"127.0.0.1:0\", drain_timeout: 5s}
+",
+    );
+    let up = place.run(&["up", "--state-dir", "s"]);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    let record = instance.record();
+    let url = record["listeners"][0]["url"].as_str().unwrap();
+    let targets = || -> serde_json::Value {
+        let run = place.run(&["targets", "--state-dir", "s", "--json"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        serde_json::from_str(&run.stdout).unwrap()
+    };
+    let failures =
+        |answer: &serde_json::Value, at: usize| answer["targets"][at]["failures"].as_u64();
+
+    let drain = ["targets", "drain", "openai/gpt-4o", "--state-dir", "s"];
+    assert_eq!(place.run(&drain).code, Some(0));
+    let answer = ask(url, "smart");
+    assert!(answer.starts_with("HTTP/1.1 5"), "{answer}");
+    let known = targets();
+    assert_eq!(known["targets"][0]["target"], "openai/gpt-4o");
+    assert_eq!(failures(&known, 0), Some(0), "{known}");
+    assert!(failures(&known, 1) > Some(0), "{known}");
+    assert!(known["targets"][1]["last_failure"].is_string(), "{known}");
+
+    let undrain = ["targets", "undrain", "openai/gpt-4o", "--state-dir", "s"];
+    assert_eq!(place.run(&undrain).code, Some(0));
+    ask(url, "smart");
+    let known = targets();
+    assert!(failures(&known, 0) > Some(0), "{known}");
+    let log = std::fs::read_to_string(place.path().join("s/logs/server.log")).unwrap();
+    assert!(log.contains("the target was taken out of service"), "{log}");
 }

@@ -26,13 +26,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Back to the upper left corner, and nothing below it.
 const REDRAW: &str = "\u{1b}[H\u{1b}[2J";
 
-/// Show how the targets of a running server are
-///
-/// One line for each target of a pool, in the order of the configuration, then one for each that was called by its own
-/// name. What is known of a target is shared by all that have it. A pool that is marked `direct` is called by Envoy alone:
-/// that says nothing of its target, and asks nobody whether it is drained.
+/// Arguments of `meseta targets`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, verbatim_doc_comment)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Targets {
     #[command(flatten)]
     place: Place,
@@ -64,9 +60,9 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Change {
-    /// Take a target out of service: it gets no new attempts, and those under way may finish
+    /// Take a target out of service, until `undrain` or until the server starts anew
     ///
-    /// It stays so until `undrain`, or until the server starts anew.
+    /// It gets no new attempts; those under way may finish.
     Drain(Changed),
     /// Put a target back into service
     Undrain(Changed),

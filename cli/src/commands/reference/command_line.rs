@@ -75,7 +75,12 @@ fn write_one(command: &mut Command, text: &mut String) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let about = command.get_long_about().or_else(|| command.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
-    text.push_str(&format!("\n## `{name}`\n\n{}\n", sentence(&about)));
+    let paragraphs = about.split("\n\n");
+    let paragraphs: Vec<_> = paragraphs
+        .map(|own| sentence(&own.replace('\n', " ")))
+        .collect();
+    let about = paragraphs.join("\n\n");
+    text.push_str(&format!("\n## `{name}`\n\n{about}\n"));
     text.push_str(&format!("\n```text\n{usage}\n```\n"));
     let arguments: Vec<&Arg> = command
         .get_arguments()
