@@ -15,7 +15,7 @@ use axum::body::Bytes;
 use axum::extract::State as Extracted;
 use axum::http::{header, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use meseta_config::{Config, Policy, Pool, Select, UpstreamPath};
+use meseta_config::{Config, Pool, Select, UpstreamPath};
 use meseta_targets::{HealthStore as _, State, TargetHealth, TargetId};
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -202,26 +202,17 @@ fn never_used(id: TargetId) -> TargetHealth {
     }
 }
 
-/// Who calls the targets. Health is known of what the server calls, and matters there alone.
-fn path(policy: &Policy, targets: usize) -> UpstreamPath {
-    match policy.path {
-        Some(path) => path,
-        None if targets > 1 || policy.needs_relay() => UpstreamPath::Relay,
-        None => UpstreamPath::Direct,
-    }
-}
-
 /// The names by which clients reach a target through Envoy alone.
 fn direct_names<'a>(config: &'a Config, target: &'a str) -> Vec<&'a str> {
-    let is_direct = |policy, targets| path(policy, targets) == UpstreamPath::Direct;
+    let direct = UpstreamPath::Direct;
     let has = |pool: &&Pool| pool.targets.iter().any(|own| own.model.id == target);
     let pools = config.pools().filter(has);
     let mut names: Vec<&str> = pools
-        .filter(|pool| is_direct(&pool.policy, pool.targets.len()))
+        .filter(|pool| pool.path() == direct)
         .map(|pool| pool.name.as_str())
         .collect();
     let itself = config.resolve(Some(target), &|_| None);
-    if itself.is_ok_and(|own| own.pool.is_none() && is_direct(own.policy, own.targets.len())) {
+    if itself.is_ok_and(|own| own.pool.is_none() && own.path() == direct) {
         names.push(target);
     }
     names
@@ -237,7 +228,7 @@ fn pool(pool: &Pool) -> Value {
     });
     json!({
         "name": pool.name,
-        "path": path(&pool.policy, pool.targets.len()).as_str(),
+        "path": pool.path().as_str(),
         "select": match pool.select {
             Select::Weighted => "weighted",
             Select::Fastest => "fastest",
