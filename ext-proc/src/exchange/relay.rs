@@ -62,6 +62,8 @@ pub(crate) struct Relay {
     answering: Option<Attempt>,
     /// The client's side of an answer that broke off, for the next target to go on with.
     resuming: Option<Answering>,
+    /// Why it broke off.
+    broken_for: Option<Reason>,
     /// The provider's own word on the last attempt that failed with one.
     refused: Option<Refused>,
     last_failure: Option<Failed>,
@@ -113,6 +115,7 @@ impl Relay {
             paused: None,
             answering: None,
             resuming: None,
+            broken_for: None,
             refused: None,
             last_failure: None,
             unsendable: None,

@@ -66,6 +66,9 @@ impl Relay {
         context: &mut Context,
         exhausted: Exhausted,
     ) -> Result<Ending, ExchangeError> {
+        if let Some(reason) = self.broken_for {
+            return self.end_resumption(context, &error_of(reason));
+        }
         let final_failure = self.last_failure;
         let is_final = final_failure
             .is_some_and(|failed| matches!(failed.reason, Reason::Meter | Reason::Total));
