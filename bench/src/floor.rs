@@ -22,6 +22,9 @@ use crate::ProgramArgs;
 /// Between the events of paced streams: a quick model's tokens.
 const PACE: Duration = Duration::from_millis(10);
 
+/// Between the beginnings of paced streams: none waits for the beginning of another.
+const APART: Duration = Duration::from_millis(5);
+
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -171,8 +174,14 @@ async fn sample(
     duration: Duration,
 ) -> anyhow::Result<Sample> {
     let exchange = exchange(stack.cell, scenario);
+    let connections = scenario.connections;
+    let apart = match (scenario.pace, u32::try_from(connections)) {
+        // The last one begins while there is time.
+        (Some(Pace::Paced), Ok(count)) => APART.min(duration / 2 / count),
+        _ => Duration::ZERO,
+    };
     let before = Clocks::read(stack)?;
-    let measured = load::run(stack.address, &exchange, scenario.connections, duration).await?;
+    let measured = load::run(stack.address, &exchange, connections, apart, duration).await?;
     let after = Clocks::read(stack)?;
     stack.ensure_running()?;
     let cost = Cost {

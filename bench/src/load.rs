@@ -34,7 +34,7 @@ pub(crate) struct Measured {
 }
 
 /// Asks on `connections` connections for `duration`; exchanges under way at the end are finished
-/// and counted.
+/// and counted. The connections begin `apart`, one after the other.
 ///
 /// # Errors
 /// At the first exchange that fails.
@@ -42,6 +42,7 @@ pub(crate) async fn run(
     address: SocketAddr,
     exchange: &Exchange,
     connections: usize,
+    apart: Duration,
     duration: Duration,
 ) -> anyhow::Result<Measured> {
     let mut open = Vec::with_capacity(connections);
@@ -51,16 +52,23 @@ pub(crate) async fn run(
     let start = Instant::now();
     let deadline = start + duration;
     let mut tasks = JoinSet::new();
+    let mut begin = start;
     for connection in open {
-        tasks.spawn(ask_until(connection, address, exchange.clone(), deadline));
+        let exchange = exchange.clone();
+        tasks.spawn(async move {
+            tokio::time::sleep_until(begin.into()).await;
+            let own = ask_until(connection, address, exchange, deadline).await?;
+            anyhow::Ok((own, begin.elapsed()))
+        });
+        begin += apart;
     }
     let mut rate = 0.0;
     let (mut latencies, mut first_events) = (Vec::new(), Vec::new());
     while let Some(ended) = tasks.join_next().await {
-        let own = ended.context("a connection's task failed")??;
+        let (own, took) = ended.context("a connection's task failed")??;
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
         let count = own.len() as f64;
-        rate += count / start.elapsed().as_secs_f64();
+        rate += count / took.as_secs_f64();
         latencies.extend(own.iter().map(|(whole, _)| whole));
         first_events.extend(own.iter().map(|(_, first_event)| first_event));
     }
@@ -267,7 +275,8 @@ mod tests {
     async fn a_load_counts_every_exchange_and_its_rate() {
         let upstream = Upstream::start(3, Duration::ZERO).await.expect("listens");
         let duration = Duration::from_millis(100);
-        let measured = run(upstream.address, &Exchange::chat(MODEL), 3, duration)
+        let apart = Duration::from_millis(10);
+        let measured = run(upstream.address, &Exchange::chat(MODEL), 3, apart, duration)
             .await
             .expect("answers");
         assert!(measured.elapsed >= duration);
@@ -277,7 +286,7 @@ mod tests {
         assert!(count >= 3.0);
         // Each connection's time ends at the deadline at the earliest and at the end at the latest.
         assert!(measured.rate >= count / measured.elapsed.as_secs_f64());
-        assert!(measured.rate <= count / duration.as_secs_f64());
+        assert!(measured.rate <= count / (duration - 2 * apart).as_secs_f64());
     }
 
     #[tokio::test]
@@ -285,7 +294,7 @@ mod tests {
         let pace = Duration::from_millis(100);
         let upstream = Upstream::start(5, pace).await.expect("listens");
         let exchange = Exchange::stream(MODEL, 5, Pace::Paced);
-        let measured = run(upstream.address, &exchange, 2, Duration::from_millis(1))
+        let measured = run(upstream.address, &exchange, 2, Duration::ZERO, pace / 2)
             .await
             .expect("answers");
         assert_eq!(measured.first_events.len(), 2);
