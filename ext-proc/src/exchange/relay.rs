@@ -159,6 +159,11 @@ impl Relay {
         }
     }
 
+    /// Whether what waits to be sent may still grow before it is.
+    pub(crate) fn gathers(&self) -> bool {
+        self.answering.as_ref().is_some_and(Attempt::gathers)
+    }
+
     fn poll_attempts(
         &mut self,
         context: &mut Context,
