@@ -231,3 +231,146 @@ impl Clock for UnixClock {
         Nanos::from(self.0.get())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const YEAR: Duration = Duration::from_secs(366 * 86_400);
+    const NOW: u64 = 1_795_000_000_000_000_000;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn scale(limit: u64, seconds: u64, burst: u64) -> Scale {
+        Scale::new(limit, Duration::from_secs(seconds), burst, YEAR).unwrap()
+    }
+
+    #[test]
+    fn limiters_built_at_different_times_agree() {
+        let scale = scale(60, 60, 60);
+        let first = scale.admit(None, 60, NOW).unwrap();
+        // governor itself would take the second one's making for the beginning of time.
+        let later = NOW + 30 * SECOND;
+        assert_eq!(scale.admit(first, 31, later), Err(Denied::Spent(SECOND)));
+        let second = scale.admit(first, 30, later).unwrap();
+        assert_eq!(second.unwrap().tat, later + 60 * SECOND);
+        assert_eq!(scale.admit(second, 1, NOW), Err(Denied::Spent(31 * SECOND)));
+    }
+
+    #[test]
+    fn usual_limits_are_counted_one_by_one_and_exactly() {
+        for (limit, seconds) in [
+            (1, 3600),
+            (10, 1),
+            (1000, 60),
+            (1_000_000, 60),
+            (60_000, 3600),
+        ] {
+            let scale = scale(limit, seconds, limit);
+            assert_eq!((scale.k, scale.t * limit), (1, seconds * SECOND), "{limit}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_governor_is_counted_in_larger_units() {
+        // A third of a nanosecond each.
+        let fine = scale(3_000_000_000, 1, 3_000_000_000);
+        assert_eq!((fine.k, fine.t), (2048, 683));
+        let large = scale(u64::from(u32::MAX) * 60, 3600, u64::from(u32::MAX) * 8);
+        assert_eq!(large.k, 4096);
+        // Here it is the burst that asks for it, the rate is slow.
+        let burst = scale(10_000, 1, 1 << 34);
+        assert_eq!((burst.k, burst.t), (8, 800_000));
+    }
+
+    #[test]
+    fn a_bucket_that_would_take_more_than_a_year_to_fill_is_none() {
+        assert_eq!(Scale::new(1, Duration::from_secs(3600), 8785, YEAR), None);
+        assert!(Scale::new(1, Duration::from_secs(3600), 8784, YEAR).is_some());
+        assert_eq!(Scale::new(1, Duration::from_secs(1), u64::MAX, YEAR), None);
+    }
+
+    #[test]
+    fn debt_blocks_until_it_is_paid_even_for_nothing() {
+        let scale = scale(60, 60, 60);
+        let owing = scale.correct(None, 0, 90, 0, NOW);
+        assert_eq!(scale.remaining(owing, NOW), 0);
+        assert_eq!(scale.admit(owing, 0, NOW), Err(Denied::Spent(30 * SECOND)));
+        assert_eq!(scale.admit(owing, 1, NOW), Err(Denied::Spent(31 * SECOND)));
+        let paid = NOW + 30 * SECOND;
+        assert_eq!(scale.admit(owing, 0, paid), Ok(owing));
+        assert_eq!(scale.admit(owing, 1, paid), Err(Denied::Spent(SECOND)));
+    }
+
+    #[test]
+    fn a_refund_fills_a_bucket_and_no_more() {
+        let scale = scale(60, 60, 60);
+        let taken = scale.admit(None, 50, NOW).unwrap();
+        let mark = taken.unwrap().since;
+        let later = NOW + 40 * SECOND;
+        let refunded = scale.correct(taken, 50, 0, mark, later);
+        assert_eq!(scale.remaining(refunded, later), 60);
+        assert_eq!(scale.admit(refunded, 61, later), Err(Denied::TooLarge));
+        let all = scale.admit(refunded, 60, later).unwrap();
+        assert_eq!(scale.admit(all, 1, later), Err(Denied::Spent(SECOND)));
+    }
+
+    #[test]
+    fn what_time_has_given_back_is_not_given_back_again() {
+        let scale = scale(60, 60, 60);
+        let early = scale.admit(None, 50, NOW).unwrap();
+        let later = NOW + 51 * SECOND;
+        let late = scale.admit(early, 60, later).unwrap();
+        let settled = scale.correct(late, 50, 0, early.unwrap().since, later);
+        assert_eq!(settled, late);
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_stays_within_what_is_stated_and_never_admits_more(
+            limit in (0_u32..64, any::<u64>()).prop_map(|(shift, value)| (value >> shift).max(1)),
+            burst in (0_u32..64, any::<u64>()).prop_map(|(shift, value)| (value >> shift).max(1)),
+            seconds in prop::sample::select(vec![1_u64, 60, 3600]),
+            amount in any::<u64>(),
+        ) {
+            let Some(scale) = Scale::new(limit, Duration::from_secs(seconds), burst, YEAR) else {
+                return Ok(());
+            };
+            let period = u128::from(seconds * SECOND);
+            let (k, t, limit) = (u128::from(scale.k), u128::from(scale.t), u128::from(limit));
+            prop_assert!(scale.k.is_power_of_two());
+            let units = u128::from(scale.units.get());
+            prop_assert!(units * k <= u128::from(burst));
+            prop_assert!(u128::from(burst) < (units + 1) * k);
+            // Never faster, and slower by at most 1/1024, but for tiny bursts.
+            prop_assert!(t * limit >= k * period);
+            let precise = (t * limit - k * period) * 1024 <= k * period;
+            prop_assert!(precise || units < 2048);
+            prop_assert!(k == 1 || units >= 1024);
+            if k > 1 {
+                prop_assert!(k * period <= 2100 * limit || units >= 1 << 31);
+            }
+            let counted = u128::from(scale.units(amount)) * k;
+            prop_assert!(counted >= u128::from(amount) && counted < u128::from(amount) + k);
+        }
+
+        #[test]
+        fn no_number_panics(
+            limit in 1..u64::MAX, burst in 1..u64::MAX, amount in any::<u64>(),
+            tat in 0..=LATEST_TAT, mark in any::<u64>(), actual in any::<u64>(), now in 0..=LATEST,
+        ) {
+            for seconds in [1, 60, 3600] {
+                let Some(scale) = Scale::new(limit, Duration::from_secs(seconds), burst, YEAR) else {
+                    continue;
+                };
+                for bucket in [None, Some(Bucket { tat, since: mark })] {
+                    for amount in [amount, 1, burst] {
+                        let _ = scale.admit(bucket, amount, now);
+                        let _ = scale.correct(bucket, amount, actual, mark, now);
+                    }
+                    let _ = scale.remaining(bucket, now);
+                }
+            }
+        }
+    }
+}
