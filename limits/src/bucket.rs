@@ -12,10 +12,10 @@
 //!
 //! **Scaling.** governor counts in `u32` and takes whole nanoseconds per unit. So a bucket counts in
 //! units of `k`, the smallest power of two with which the burst fits `u32` and a unit takes a number
-//! of nanoseconds that is right to 1/1024. The time of a unit is rounded up, the burst down and
-//! amounts up, so no rounding admits more than the rule. What it admits less:
+//! of nanoseconds that is right to 1/1024. The time of a unit is rounded up, the burst down,
+//! charges up and refunds down, so no rounding admits more than the rule. What it admits less:
 //! - rate: at most 1/1024;
-//! - each amount is rounded up by less than `k`, and `k` refills within 2.1 µs or is less than
+//! - each charge and each refund is off by less than `k`, and `k` refills within 2.1 µs or is less than
 //!   1/2³¹ of the burst;
 //! - burst: less than `k`.
 //!
@@ -61,6 +61,23 @@ pub(crate) struct Bucket {
     pub(crate) tat: u64,
     /// Since when it has not been full, in microseconds. Marks the charges that it still knows of.
     pub(crate) since: u64,
+}
+
+/// What becomes of a reserved amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Correction {
+    /// So much of it, or more, was used.
+    Settled {
+        /// What was reserved.
+        reserved: u64,
+        /// What was used.
+        actual: u64,
+    },
+    /// It is as if it had never been reserved.
+    Undone {
+        /// What was reserved.
+        reserved: u64,
+    },
 }
 
 /// Why an amount may not pass.
@@ -156,30 +173,35 @@ impl Scale {
         }
     }
 
-    /// Corrects a reserved amount to the actual one. A refund is for the bucket that the amount came
+    /// Corrects a reserved amount. A refund is for the bucket that the amount came
     /// out of: when it has been full since, the amount has come back already.
     pub(crate) fn correct(
         &self,
         bucket: Option<Bucket>,
-        reserved: u64,
-        actual: u64,
+        correction: Correction,
         mark: u64,
         now: u64,
     ) -> Option<Bucket> {
-        let (reserved, actual) = (self.cost(reserved), self.cost(actual));
-        if actual > reserved {
-            let from = bucket.map_or(now, |bucket| bucket.tat.max(now));
-            let tat = from.saturating_add(actual.saturating_sub(reserved));
-            return Some(Bucket {
-                tat: tat.min(LATEST_TAT),
-                since: since(bucket, now),
-            });
-        }
+        let refund = match correction {
+            Correction::Undone { reserved } => self.cost(reserved),
+            Correction::Settled { reserved, actual } if actual > reserved => {
+                let from = bucket.map_or(now, |bucket| bucket.tat.max(now));
+                let tat = from.saturating_add(self.cost(actual.saturating_sub(reserved)));
+                return Some(Bucket {
+                    tat: tat.min(LATEST_TAT),
+                    since: since(bucket, now),
+                });
+            }
+            Correction::Settled { reserved, actual } => {
+                let units = reserved.saturating_sub(actual).checked_div(self.k);
+                units.unwrap_or(0).saturating_mul(self.t)
+            }
+        };
         let bucket = bucket?;
         if bucket.since != mark || bucket.tat <= now {
             return Some(bucket);
         }
-        let tat = bucket.tat.saturating_sub(reserved.saturating_sub(actual));
+        let tat = bucket.tat.saturating_sub(refund);
         Some(Bucket {
             tat: tat.max(now),
             ..bucket
@@ -245,6 +267,10 @@ mod tests {
         Scale::new(limit, Duration::from_secs(seconds), burst, YEAR).unwrap()
     }
 
+    fn settled(reserved: u64, actual: u64) -> Correction {
+        Correction::Settled { reserved, actual }
+    }
+
     #[test]
     fn limiters_built_at_different_times_agree() {
         let scale = scale(60, 60, 60);
@@ -277,7 +303,7 @@ mod tests {
         let fine = scale(3_000_000_000, 1, 3_000_000_000);
         assert_eq!((fine.k, fine.t), (2048, 683));
         let large = scale(u64::from(u32::MAX) * 60, 3600, u64::from(u32::MAX) * 8);
-        assert_eq!(large.k, 4096);
+        assert_eq!(large.k, 128);
         // Here it is the burst that asks for it, the rate is slow.
         let burst = scale(10_000, 1, 1 << 34);
         assert_eq!((burst.k, burst.t), (8, 800_000));
@@ -291,9 +317,22 @@ mod tests {
     }
 
     #[test]
+    fn larger_units_are_given_back_whole_when_nothing_was_used_at_all() {
+        let scale = scale(3_000_000_000, 1, 3_000_000_000);
+        let one = scale.admit(None, 5000, NOW).unwrap();
+        let both = scale.admit(one, 2049, NOW).unwrap();
+        let mark = one.unwrap().since;
+        let undone = Correction::Undone { reserved: 2049 };
+        assert_eq!(scale.correct(both, undone, mark, NOW), one);
+        // One unit of the two: never more than what was not used.
+        let kept = scale.correct(both, settled(2049, 0), mark, NOW).unwrap();
+        assert_eq!(kept.tat, one.unwrap().tat + scale.t);
+    }
+
+    #[test]
     fn debt_blocks_until_it_is_paid_even_for_nothing() {
         let scale = scale(60, 60, 60);
-        let owing = scale.correct(None, 0, 90, 0, NOW);
+        let owing = scale.correct(None, settled(0, 90), 0, NOW);
         assert_eq!(scale.remaining(owing, NOW), 0);
         assert_eq!(scale.admit(owing, 0, NOW), Err(Denied::Spent(30 * SECOND)));
         assert_eq!(scale.admit(owing, 1, NOW), Err(Denied::Spent(31 * SECOND)));
@@ -308,7 +347,7 @@ mod tests {
         let taken = scale.admit(None, 50, NOW).unwrap();
         let mark = taken.unwrap().since;
         let later = NOW + 40 * SECOND;
-        let refunded = scale.correct(taken, 50, 0, mark, later);
+        let refunded = scale.correct(taken, settled(50, 0), mark, later);
         assert_eq!(scale.remaining(refunded, later), 60);
         assert_eq!(scale.admit(refunded, 61, later), Err(Denied::TooLarge));
         let all = scale.admit(refunded, 60, later).unwrap();
@@ -321,8 +360,8 @@ mod tests {
         let early = scale.admit(None, 50, NOW).unwrap();
         let later = NOW + 51 * SECOND;
         let late = scale.admit(early, 60, later).unwrap();
-        let settled = scale.correct(late, 50, 0, early.unwrap().since, later);
-        assert_eq!(settled, late);
+        let corrected = scale.correct(late, settled(50, 0), early.unwrap().since, later);
+        assert_eq!(corrected, late);
     }
 
     proptest! {
@@ -366,7 +405,9 @@ mod tests {
                 for bucket in [None, Some(Bucket { tat, since: mark })] {
                     for amount in [amount, 1, burst] {
                         let _ = scale.admit(bucket, amount, now);
-                        let _ = scale.correct(bucket, amount, actual, mark, now);
+                        let _ = scale.correct(bucket, settled(amount, actual), mark, now);
+                        let undone = Correction::Undone { reserved: amount };
+                        let _ = scale.correct(bucket, undone, mark, now);
                     }
                     let _ = scale.remaining(bucket, now);
                 }

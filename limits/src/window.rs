@@ -4,7 +4,7 @@
 //! that is behind by up to an hour counts in that one too. A window further ahead comes from a
 //! clock that was wrong, and is forgotten.
 
-use crate::bucket::Denied;
+use crate::bucket::{Correction, Denied};
 use crate::calendar::{span, Span};
 use crate::rule::Per;
 
@@ -57,16 +57,19 @@ pub(crate) fn admit(
     }
 }
 
-/// Corrects a reserved amount to the actual one, in the window that it was counted in; `None` where
+/// Corrects a reserved amount, in the window that it was counted in; `None` where
 /// that is over.
 pub(crate) fn correct(
     per: Per,
     counter: Option<Counter>,
-    reserved: u64,
-    actual: u64,
+    correction: Correction,
     mark: u64,
     now: u64,
 ) -> Option<Counter> {
+    let (reserved, actual) = match correction {
+        Correction::Settled { reserved, actual } => (reserved, actual),
+        Correction::Undone { reserved } => (reserved, 0),
+    };
     let (_, counter) = at(per, counter, now);
     (counter.start == mark).then(|| Counter {
         count: counter
@@ -151,7 +154,11 @@ mod tests {
         let now = at_second(LEAP_DAY);
         let counter = admit(Per::Day, 10, None, 4, now).unwrap();
         let correct = |actual, now| {
-            correct(Per::Day, Some(counter), 4, actual, counter.start, now)
+            let correction = Correction::Settled {
+                reserved: 4,
+                actual,
+            };
+            correct(Per::Day, Some(counter), correction, counter.start, now)
                 .map(|counter| counter.count)
         };
         assert_eq!(correct(1, now), Some(1));

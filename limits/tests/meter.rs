@@ -101,7 +101,7 @@ fn what_is_reserved_is_corrected_to_what_is_used() {
         .unwrap();
     assert_eq!(remaining(&meter, &store, &a, later), 0);
     let no = refused(admit(&meter, &store, &[&a], tokens(0), later));
-    // 184 units of debt, less a third of one that had come back.
+    // 183 and a third of debt, at 60 ms each.
     assert_eq!((no.reason, no.remaining), (Reason::Spent, 0));
     assert_eq!(no.retry_after.unwrap().as_secs(), 11);
 }
