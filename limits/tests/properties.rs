@@ -271,7 +271,16 @@ proptest! {
         per in prop::sample::select(vec![Per::Second, Per::Minute, Per::Hour]),
         steps in steps(300_000, times()),
     ) {
-        run(&rule(limit, per, Some(200_000)), steps, false);
+        run(&rule(limit, per, Some((limit * 8000).min(200_000))), steps, false);
+    }
+
+    #[test]
+    fn larger_units_never_admit_more_than_the_formula(
+        limit in 100_000_000_u64..20_000_000_000,
+        burst in 2048_u64..100_000,
+        steps in steps(5000, 0..5000_i128),
+    ) {
+        run(&rule(limit, Per::Second, Some(burst)), steps, false);
     }
 
     #[test]
