@@ -317,6 +317,44 @@ mod tests {
     }
 
     #[test]
+    fn one_who_takes_all_they_can_gets_the_formula_and_hardly_less() {
+        for (limit, burst, amount, step) in [
+            (7, 7, 2, 0),
+            (3_000_000_000, 5000, 3, 0),
+            (3_000_000_000, 4_000_000_000, 999_999, 0),
+            (333_333_333, 1_000_000, 1001, 17),
+            (u64::MAX / 4, u64::MAX / 4, u64::MAX / 64, 1),
+        ] {
+            let scale = scale(limit, 1, burst);
+            let (mut bucket, mut now, mut total) = (None, NOW, 0_u128);
+            let mut charges = 0;
+            while charges < 20_000 {
+                match scale.admit(bucket, amount, now) {
+                    Ok(after) => {
+                        bucket = after;
+                        total += u128::from(amount);
+                        charges += 1;
+                    }
+                    Err(Denied::Spent(nanos)) => now += nanos.max(step),
+                    Err(Denied::TooLarge) => panic!("{amount} of {burst}"),
+                }
+            }
+            let second = u128::from(SECOND);
+            let time = u128::from(now - NOW) * u128::from(limit);
+            let most = u128::from(burst) * second + time;
+            assert!(total * second <= most, "{limit} {burst}");
+            let lost = u128::from(scale.k) * charges;
+            // A burst of few units has the rate of whole nanoseconds.
+            let slower = if scale.units.get() < 2048 {
+                2 * time
+            } else {
+                time / 1024
+            };
+            assert!((total + lost) * second + slower >= time, "{limit} {burst}");
+        }
+    }
+
+    #[test]
     fn larger_units_are_given_back_whole_when_nothing_was_used_at_all() {
         let scale = scale(3_000_000_000, 1, 3_000_000_000);
         let one = scale.admit(None, 5000, NOW).unwrap();
