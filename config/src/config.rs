@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use meseta_limits::RuleSet;
+
 use crate::address::ListenAddress;
+use crate::consumer::{ConsumerKey, ConsumerSource};
+use crate::limit::Limit;
 use crate::pool::Policy;
 use crate::problem::Notice;
 use crate::provider::Provider;
@@ -37,6 +41,12 @@ pub struct Config {
     /// How a name that is no pool is called.
     pub(crate) policy: Policy,
     pub(crate) models: Models,
+    pub(crate) limits: Vec<Limit>,
+    /// The rules of `limits`.
+    pub(crate) rules: RuleSet,
+    /// `None` when the file has no `keys`, which is not the same as a list of none.
+    pub(crate) keys: Option<Vec<ConsumerKey>>,
+    pub(crate) consumer: Option<ConsumerSource>,
 }
 
 /// A listener for model requests.
@@ -145,6 +155,10 @@ pub struct Server {
     pub egress: Egress,
     /// How long a relayed stream may be silent before the client is told that it lives.
     pub heartbeat: Option<Duration>,
+    /// Where limits are kept.
+    pub meter: MeterPlace,
+    /// What happens to a request when it cannot be counted.
+    pub meter_failure: MeterFailure,
 }
 
 impl Default for Server {
@@ -163,6 +177,8 @@ impl Default for Server {
             log: LogFormat::Json,
             egress: Egress::default(),
             heartbeat: Some(Duration::from_secs(15)),
+            meter: MeterPlace::default(),
+            meter_failure: MeterFailure::default(),
         }
     }
 }
@@ -195,6 +211,49 @@ impl Egress {
             }
             // The two may have no file system in common.
             (Self::Envoy(None), ListenAddress::Tcp(_)) => None,
+        }
+    }
+}
+
+/// Where limits are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MeterPlace {
+    /// In Envoy, by the filter.
+    #[default]
+    Wasm,
+    /// In the server.
+    Native,
+    /// Nowhere: nothing is limited.
+    Off,
+}
+
+impl MeterPlace {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Native => "native",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What happens to a request when it cannot be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MeterFailure {
+    /// It is refused.
+    #[default]
+    Closed,
+    /// It passes.
+    Open,
+}
+
+impl MeterFailure {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
         }
     }
 }

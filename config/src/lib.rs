@@ -22,9 +22,12 @@
 
 pub mod address;
 mod config;
+mod consumer;
 mod detected;
+mod limit;
 mod load;
 mod near;
+mod pattern;
 mod pool;
 mod problem;
 mod provider;
@@ -37,10 +40,14 @@ mod units;
 
 pub use address::{AddressError, AdminAddress, ListenAddress};
 pub use config::{
-    Config, Cors, Egress, Listener, LogFormat, LogFormatError, Server, Tls, Tracing, Upstream,
+    Config, Cors, Egress, Listener, LogFormat, LogFormatError, MeterFailure, MeterPlace, Server,
+    Tls, Tracing, Upstream,
 };
+pub use consumer::{ConsumerKey, ConsumerSource, JWT_METADATA};
 pub use detected::detected;
+pub use limit::{Limit, LimitFacts, LimitField, LimitMatch, Subject, METER_SHARDS};
 pub use load::{load, Source};
+pub use pattern::Pattern;
 pub use pool::{
     Conditions, Cooldown, Destination, Failover, Hedge, Mirror, ModelRef, Policy, Pool, PoolTarget,
     Rule, Select, Timeouts, UpstreamPath,

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
+use meseta_limits::RuleSet;
 use serde_yaml::Value;
 
 use crate::config::Config;
@@ -140,6 +141,10 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
         notices: Vec::new(),
         policy: Policy::default(),
         models,
+        limits: Vec::new(),
+        rules: RuleSet::default(),
+        keys: None,
+        consumer: None,
     })
 }
 
