@@ -46,6 +46,13 @@ impl Reservation {
         self.entries.is_empty()
     }
 
+    /// Whether what it is to be corrected to hangs on the tokens that are used. One that counts
+    /// requests alone has nothing to correct once its request has been made.
+    pub fn counts_tokens(&self) -> bool {
+        let counts = |entry: &Entry| entry.unit != Unit::Requests;
+        self.entries.iter().any(counts)
+    }
+
     /// The rules that have reserved something.
     pub fn rules(&self) -> impl Iterator<Item = &RuleName> {
         self.entries.iter().map(|entry| &entry.rule)
