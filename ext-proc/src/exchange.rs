@@ -22,8 +22,10 @@
 //!   event it is in.
 
 mod answer;
+mod consumer;
 mod credentials;
 mod error;
+mod metering;
 mod onward;
 mod outbox;
 mod relay;
@@ -35,23 +37,26 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Instant;
 
+use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     processing_request::Request, HttpBody, ProcessingRequest, ProcessingResponse,
     ProtocolConfiguration,
 };
-use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{value::Kind, Struct};
 use meseta_config::{Config, Listener};
 
 pub(crate) use self::error::ExchangeError;
 
 use self::answer::{Answering, Origin};
+use self::consumer::Consumer;
 use self::onward::Forwarded;
 use self::outbox::Outbox;
 use self::relay::Relay;
 use self::reply::Client;
 use self::request::{Collecting, Onward};
 use crate::head::{RequestHead, ResponseHead};
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::outcome::{Account, Ending, Outcome, Stage};
 use crate::providers::Providers;
@@ -106,6 +111,11 @@ pub(crate) struct Context {
     pub(crate) listener: Arc<Listener>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) providers: Arc<Providers>,
+    pub(crate) meter: Arc<Meter>,
+    /// Who asks, where that is known.
+    pub(crate) consumer: Option<Consumer>,
+    /// What an earlier filter has left in dynamic metadata.
+    pub(crate) claims: Option<Struct>,
     /// What goes back to Envoy.
     pub(crate) outbox: Outbox,
     /// What the exchange comes to.
@@ -118,6 +128,10 @@ pub(crate) struct Sink<'a> {
     pub(crate) config: &'a Config,
     pub(crate) metrics: &'a Metrics,
     pub(crate) direction: Direction,
+    /// What the client is told of its limits; those of the filter in Envoy come with the answer.
+    pub(crate) limits: &'a [(&'static str, String)],
+    /// The exchange has limits of ours.
+    pub(crate) is_metered: bool,
     pub(crate) account: &'a mut Account,
     pub(crate) outbox: &'a mut Outbox,
 }
@@ -129,6 +143,8 @@ impl Context {
             config: &self.config,
             metrics: &self.metrics,
             direction: Direction::Response,
+            limits: &self.outcome.limit_headers,
+            is_metered: self.outcome.is_metered,
             account: &mut self.outcome.answer,
             outbox: &mut self.outbox,
         }
@@ -159,6 +175,7 @@ impl Exchange {
         listener: Arc<Listener>,
         metrics: Arc<Metrics>,
         providers: Arc<Providers>,
+        meter: Arc<Meter>,
     ) -> Self {
         let name = listener.name.as_str().into();
         Self {
@@ -167,8 +184,11 @@ impl Exchange {
                 listener,
                 metrics: Arc::clone(&metrics),
                 providers,
+                consumer: None,
+                claims: None,
                 outbox: Outbox::default(),
-                outcome: Outcome::start(metrics, name),
+                outcome: Outcome::start(metrics, name, Arc::clone(&meter)),
+                meter,
             },
             state: State::Opening,
             ending: None,
@@ -253,6 +273,7 @@ impl Exchange {
         self.state = match (state, request) {
             (State::Opening, Request::RequestHeaders(headers)) => {
                 check_modes(message.protocol_config)?;
+                context.claims = claims(&context.config, message.metadata_context);
                 match request::open(context, RequestHead::read(headers)) {
                     Some(collecting) => State::Collecting(collecting),
                     None => self.replied(),
@@ -386,6 +407,12 @@ fn code_details(message: &ProcessingRequest) -> Option<String> {
         Kind::StringValue(details) => Some(details.clone()),
         _ => None,
     }
+}
+
+/// What an earlier filter has found out about the client, where the configuration asks for it.
+fn claims(config: &Config, metadata: Option<Metadata>) -> Option<Struct> {
+    let namespace = config.claims()?;
+    metadata?.filter_metadata.remove(namespace)
 }
 
 /// How often Envoy has asked the provider; 1 where it does not say.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use meseta_config::{Config, Listener};
 
+use crate::meter::Meter;
+
 /// How many listeners that are gone are still known. Their connections live on in Envoy for a while.
 const MOST_RETIRED: usize = 64;
 
@@ -15,6 +17,7 @@ pub(crate) struct Generation {
     /// 1 for the configuration that the server began with.
     pub(crate) number: u64,
     pub(crate) config: Arc<Config>,
+    pub(crate) meter: Arc<Meter>,
     /// Those of the configuration.
     listeners: Vec<Arc<Listener>>,
     /// Those that earlier ones had: Envoy no longer listens there, but connections that clients
@@ -28,6 +31,7 @@ impl Generation {
             number: 1,
             listeners: listeners(&config),
             retired: Vec::new(),
+            meter: Arc::new(Meter::first(&config)),
             config: Arc::new(config),
         }
     }
@@ -40,6 +44,7 @@ impl Generation {
         let retired = earlier.filter(gone).take(MOST_RETIRED).cloned().collect();
         Self {
             number: self.number + 1,
+            meter: Arc::new(self.meter.next(&config)),
             listeners,
             retired,
             config: Arc::new(config),

@@ -98,6 +98,16 @@ const OF_A_CONNECTION: [&str; 11] = [
     "upgrade",
 ];
 
+/// What a client presents as keys.
+#[derive(Debug, Default)]
+pub(crate) struct ClientKeys {
+    /// `authorization` without its scheme, then `x-api-key`, then those of other providers' clients.
+    /// One that is a key of ours is taken out.
+    pub(crate) in_headers: Vec<Credential>,
+    /// The key in the query string is one of ours.
+    pub(crate) query_is_ours: bool,
+}
+
 /// The headers of a request that decide something.
 #[derive(Debug, Default)]
 pub(crate) struct RequestHead {
@@ -113,9 +123,8 @@ pub(crate) struct RequestHead {
     pub(crate) request_id: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) tracestate: Option<String>,
-    /// The client's token: `authorization` without its scheme, else `x-api-key`, else the header of
-    /// another provider's clients.
-    pub(crate) credential: Option<Credential>,
+    /// What the client presents as keys.
+    pub(crate) keys: ClientKeys,
     /// The dialect whose clients send one of the headers that are there; OpenAI's send none.
     pub(crate) dialect: Option<Dialect>,
     /// The private headers that are there: they go no further.
@@ -133,7 +142,7 @@ impl RequestHead {
             end_of_stream: headers.end_of_stream,
             ..Self::default()
         };
-        let (mut api_key, mut others) = (None, None);
+        let (mut bearer_token, mut api_key, mut others) = (None, None, None);
         for (key, raw) in pairs(headers) {
             let value = text(&raw);
             head.all.0.push((key.clone(), raw));
@@ -157,7 +166,7 @@ impl RequestHead {
                 }
                 "traceparent" => head.traceparent = Some(value),
                 "tracestate" => head.tracestate = Some(value),
-                "authorization" => head.credential = bearer(&value),
+                "authorization" => bearer_token = bearer(&value),
                 "x-api-key" => {
                     head.dialect = Some(Dialect::Anthropic);
                     api_key = token(&value);
@@ -172,9 +181,8 @@ impl RequestHead {
                 _ => {}
             }
         }
-        if head.credential.is_none() {
-            head.credential = api_key.or(others);
-        }
+        let all = [bearer_token, api_key, others];
+        head.keys.in_headers.extend(all.into_iter().flatten());
         head
     }
 }
@@ -188,6 +196,13 @@ pub(crate) struct ResponseHead {
     pub(crate) content_length: Option<u64>,
     /// Headers that only we may set.
     pub(crate) internal: Vec<String>,
+    /// From our meter, on an answer to what it has let through: where the subjects stand.
+    pub(crate) standing: Option<String>,
+    /// From our meter as well: what it has reserved for a relayed call.
+    pub(crate) reservation: Option<String>,
+    /// The provider's own limits, of which the client is told by another name when it has limits of
+    /// ours.
+    pub(crate) limits: Vec<(String, String)>,
     /// All headers that may go on, of an answer that Envoy does not hold.
     pub(crate) own: Vec<(String, Vec<u8>)>,
     /// It is our meter's own; to be believed of Envoy alone.
@@ -196,6 +211,13 @@ pub(crate) struct ResponseHead {
     pub(crate) of_envoy: Option<String>,
     /// The answer has no body.
     pub(crate) end_of_stream: bool,
+}
+
+/// Whether a header tells of limits (the IETF's draft, OpenAI's and Anthropic's).
+fn is_of_limits(name: &str) -> bool {
+    ["x-ratelimit-", "ratelimit", "anthropic-ratelimit-"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// Of an answer that is an error: what helps a client that it reaches, perhaps after another attempt.
@@ -226,6 +248,8 @@ impl ResponseHead {
             match name {
                 names::METER => head.is_of_meter = true,
                 names::ENVOY => head.of_envoy = Some(text(value.as_bytes())),
+                names::STANDING => head.standing = Some(text(value.as_bytes())),
+                names::RESERVATION => head.reservation = Some(text(value.as_bytes())),
                 _ => head.note(name, text(value.as_bytes())),
             }
             if name == "content-length" || !stays(name) {
@@ -262,6 +286,7 @@ impl ResponseHead {
                 }
             }
             "content-length" => self.content_length = value.parse().ok(),
+            _ if is_of_limits(name) => self.limits.push((name.to_owned(), value)),
             _ => {}
         }
     }
@@ -276,7 +301,14 @@ impl ResponseHead {
             let value = text(&raw);
             match key.as_str() {
                 ":status" => head.status = value.parse().unwrap_or(0),
-                name if name.starts_with(INTERNAL_PREFIX) => head.internal.push(key),
+                name if name.starts_with(INTERNAL_PREFIX) => {
+                    match name {
+                        names::METER => head.is_of_meter = true,
+                        names::STANDING => head.standing = Some(value),
+                        _ => {}
+                    }
+                    head.internal.push(key);
+                }
                 name => head.note(name, value),
             }
         }
@@ -344,7 +376,7 @@ mod tests {
             ("authorization", "bearer key-one"),
         ]));
         assert_eq!(
-            head.credential.as_ref().map(Credential::expose),
+            head.keys.in_headers.first().map(Credential::expose),
             Some("key-one")
         );
         assert_eq!(head.dialect, Some(Dialect::Anthropic));
@@ -356,7 +388,7 @@ mod tests {
     fn each_header_of_a_key_is_a_credential() {
         for name in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
             let head = RequestHead::read(headers(&[(name, "key-one")]));
-            let credential = head.credential.as_ref().map(Credential::expose);
+            let credential = head.keys.in_headers.first().map(Credential::expose);
             assert_eq!(credential, Some("key-one"), "{name}");
             assert_eq!(head.private, [name]);
         }
@@ -378,7 +410,7 @@ mod tests {
     #[test]
     fn another_authorization_scheme_is_no_token() {
         let head = RequestHead::read(headers(&[("authorization", "Basic dTpw")]));
-        assert_eq!(head.credential, None);
+        assert_eq!(head.keys.in_headers, []);
     }
 
     #[test]

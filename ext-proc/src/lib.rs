@@ -17,6 +17,7 @@ mod exchange;
 mod generation;
 mod head;
 mod listen;
+mod meter;
 mod metrics;
 mod outcome;
 pub mod plain_http;

@@ -11,8 +11,10 @@ use envoy_types::pb::google::protobuf::Struct;
 use hermesllm::dialect::Dialect;
 use hermesllm::usage::Usage;
 use meseta_config::Target;
-use meseta_proto::RequestMetadata;
+use meseta_limits::Amounts;
+use meseta_proto::{RequestMetadata, UsageMetadata};
 
+use crate::meter::{Meter, Reserved};
 use crate::metrics::{ExchangeLabels, Metrics, Phase, Reason, TargetLabels, TokenLabels};
 use crate::spans::ExchangeSpan;
 use crate::wire;
@@ -119,6 +121,7 @@ impl Account {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     metrics: Arc<Metrics>,
+    meter: Arc<Meter>,
     started: Instant,
     reported: bool,
     pub(crate) span: ExchangeSpan,
@@ -130,6 +133,18 @@ pub(crate) struct Outcome {
     pub(crate) requested_model: String,
     pub(crate) stream: bool,
     pub(crate) stage: Stage,
+    /// Who asked, where that is known.
+    pub(crate) consumer: String,
+    /// It falls under limits of ours.
+    pub(crate) is_metered: bool,
+    /// What the client is told of its limits.
+    pub(crate) limit_headers: Vec<(&'static str, String)>,
+    /// What the server's own meter has reserved.
+    pub(crate) reserved: Option<Reserved>,
+    /// What the filter in Envoy has reserved for a relayed call, in its own words.
+    pub(crate) reservation: String,
+    /// Prompt tokens, estimated from the size of the prompt.
+    pub(crate) estimated_input: u64,
     /// What the client got.
     pub(crate) answer: Account,
     pub(crate) request_bytes: u64,
@@ -139,10 +154,11 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// Starts the account of an exchange.
-    pub(crate) fn start(metrics: Arc<Metrics>, listener: Arc<str>) -> Self {
+    pub(crate) fn start(metrics: Arc<Metrics>, listener: Arc<str>, meter: Arc<Meter>) -> Self {
         metrics.in_flight.inc();
         Self {
             metrics,
+            meter,
             started: Instant::now(),
             reported: false,
             span: ExchangeSpan::none(),
@@ -154,6 +170,12 @@ impl Outcome {
             requested_model: String::new(),
             stream: false,
             stage: Stage::Request,
+            consumer: String::new(),
+            is_metered: false,
+            limit_headers: Vec::new(),
+            reserved: None,
+            reservation: String::new(),
+            estimated_input: 0,
             answer: Account::default(),
             request_bytes: 0,
             overhead_request: Duration::ZERO,
@@ -185,10 +207,25 @@ impl Outcome {
             model: &self.model,
             requested_model: &self.requested_model,
             stream: self.stream,
-            consumer: "",
-            reservation: "",
-            input_tokens: 0,
+            consumer: &self.consumer,
+            reservation: &self.reservation,
+            input_tokens: self.estimated_input,
         })
+    }
+
+    /// What an exchange has used that ends with an answer of ours.
+    pub(crate) fn final_usage(&self) -> UsageMetadata {
+        let usage = &self.answer.usage;
+        UsageMetadata {
+            input_tokens: usage.input,
+            output_tokens: usage.output,
+            cached_tokens: usage.cached,
+            cache_write_tokens: usage.cache_write,
+            reasoning_tokens: usage.reasoning,
+            estimated: self.answer.usage_estimated,
+            complete: true,
+            attempts: self.answer.attempts,
+        }
     }
 
     /// From the request's headers to the first content of the answer.
@@ -202,6 +239,7 @@ impl Outcome {
         if std::mem::replace(&mut self.reported, true) {
             return;
         }
+        self.settle(ending);
         let total = self.started.elapsed();
         let overhead = self.overhead_request + self.overhead_response;
         self.record_metrics(ending, total);
@@ -211,6 +249,7 @@ impl Outcome {
             request_id = known(&self.request_id),
             trace_id = self.span.trace_id(),
             listener = &*self.listener,
+            consumer = known(&self.consumer),
             endpoint = known(self.endpoint),
             provider = known(&self.provider),
             model = known(&self.model),
@@ -236,6 +275,36 @@ impl Outcome {
             overhead_us = micros(overhead),
             "exchange"
         );
+    }
+
+    /// What was reserved becomes what was used, and the length of the answer is remembered.
+    fn settle(&mut self, ending: Ending) {
+        if let Some(reserved) = self.reserved.take() {
+            reserved.settle(self.used(ending));
+        }
+        let answer = &self.answer;
+        let is_whole = ending == Ending::Complete && answer.error.is_none();
+        if is_whole && answer.source == Source::Provider && answer.usage.output > 0 {
+            self.meter.answered(&self.model, answer.usage.output);
+        }
+    }
+
+    /// What the exchange has used of its limits.
+    fn used(&self, ending: Ending) -> Amounts {
+        let usage = &self.answer.usage;
+        let (input_tokens, output_tokens) = if usage.input > 0 || usage.output > 0 {
+            (usage.input, usage.output)
+        } else if ending == Ending::Aborted && self.stage != Stage::Request {
+            // The client has gone before anything was heard: the provider has read the prompt.
+            (self.estimated_input, 0)
+        } else {
+            (0, 0)
+        };
+        Amounts {
+            requests: 1,
+            input_tokens,
+            output_tokens,
+        }
     }
 
     fn record_metrics(&self, ending: Ending, total: Duration) {
@@ -344,18 +413,30 @@ fn micros(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generation::Generation;
+
+    fn meter() -> Arc<Meter> {
+        let config = meseta_config::load(&meseta_config::Source {
+            text: "listeners: [{port: 0}]",
+            name: "meseta.yaml",
+            env: &|_| None,
+            dir: std::path::Path::new("/"),
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        });
+        Generation::first(config.unwrap()).meter
+    }
 
     #[test]
     fn an_exchange_is_reported_once_even_when_it_is_only_dropped() {
         let metrics = Arc::new(Metrics::new());
-        let outcome = Outcome::start(Arc::clone(&metrics), "model".into());
+        let outcome = Outcome::start(Arc::clone(&metrics), "model".into(), meter());
         assert_eq!(metrics.in_flight.get(), 1);
         drop(outcome);
         assert_eq!(metrics.in_flight.get(), 0);
         let phase = Phase("request");
         assert_eq!(metrics.aborted.get_or_create(&phase).get(), 1);
 
-        let mut outcome = Outcome::start(Arc::clone(&metrics), "model".into());
+        let mut outcome = Outcome::start(Arc::clone(&metrics), "model".into(), meter());
         outcome.report(Ending::Complete);
         outcome.report(Ending::Failed);
         drop(outcome);

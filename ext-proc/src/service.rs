@@ -97,7 +97,8 @@ impl ExternalProcessor for Processor {
         let config = Arc::clone(&generation.config);
         let metrics = Arc::clone(&shared.metrics);
         let providers = Arc::clone(&shared.providers);
-        let exchange = Exchange::new(config, listener, metrics, providers);
+        let meter = Arc::clone(&generation.meter);
+        let exchange = Exchange::new(config, listener, metrics, providers, meter);
         Ok(Response::new(ExchangeStream::new(
             request.into_inner(),
             exchange,

@@ -69,7 +69,7 @@ macro_rules! codes {
 
 // gRPC codes by number: 3 invalid argument, 4 deadline exceeded, 5 not found, 7 permission denied,
 // 8 resource exhausted, 9 failed precondition, 12 unimplemented, 13 internal, 14 unavailable,
-// 15 data loss. Gemini's status is the same code by name.
+// 15 data loss, 16 unauthenticated. Gemini's status is the same code by name.
 codes! {
     /// The body is no JSON.
     InvalidJson => row(400, 3, (INVALID, Some("invalid_json")), INVALID, "INVALID_ARGUMENT", "invalid_json"),
@@ -83,6 +83,10 @@ codes! {
     NotFound => row(404, 5, (INVALID, Some("unknown_url")), "not_found_error", "NOT_FOUND", "not_found"),
     /// The endpoint does not take this method.
     MethodNotAllowed => row(405, 12, (INVALID, Some("method_not_allowed")), INVALID, "UNIMPLEMENTED", "method_not_allowed"),
+    /// Nobody is known by the key that was sent, or none was.
+    Unauthenticated => row(401, 16, (INVALID, Some("invalid_api_key")), "authentication_error", "UNAUTHENTICATED", "unauthenticated"),
+    /// The model is not for whoever asks.
+    ModelForbidden => row(403, 7, (INVALID, Some("model_not_allowed")), "permission_error", "PERMISSION_DENIED", "model_forbidden"),
     /// The request may not be made from here.
     Forbidden => row(403, 7, (INVALID, Some("forbidden")), "permission_error", "PERMISSION_DENIED", "forbidden"),
     /// The body is of a type or encoding that is not read.
@@ -284,6 +288,7 @@ mod tests {
                 13 => "INTERNAL",
                 14 => "UNAVAILABLE",
                 15 => "DATA_LOSS",
+                16 => "UNAUTHENTICATED",
                 _ => "",
             };
             assert_eq!(code.gemini_status(), name, "{code:?}");

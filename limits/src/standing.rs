@@ -1,5 +1,6 @@
 //! What a caller says of a request, and what it is told.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::rule::{Rule, RuleName, Unit};
@@ -106,6 +107,38 @@ pub struct Refused {
     pub standing: Vec<Standing>,
     /// What befell the state.
     pub stats: Stats,
+}
+
+impl Refused {
+    /// What the client reads. Names the rule, and nothing of its subject.
+    pub fn message(&self, rule: Option<&Rule>) -> String {
+        let (name, limit) = (&self.rule, self.limit);
+        let unit = self.unit.as_str().replace('_', " ");
+        let mut text = match self.reason {
+            Reason::Spent => format!("rate limit {name} reached: {limit} {unit}"),
+            Reason::TooLarge => {
+                format!(
+                    "the request is larger than rate limit {name} ever lets pass: {limit} {unit}"
+                )
+            }
+            Reason::Crowded => {
+                format!("rate limit {name} cannot count another client now: {limit} {unit}")
+            }
+        };
+        if let Some(rule) = rule {
+            let _ = write!(text, " per {}", rule.per().as_str());
+            let burst = rule.burst().filter(|_| self.reason == Reason::TooLarge);
+            if let Some(burst) = burst {
+                let _ = write!(text, ", {burst} at once");
+            }
+        }
+        if let Some(after) = self.retry_after {
+            let more = u64::from(after.subsec_nanos() > 0);
+            let seconds = after.as_secs().saturating_add(more).max(1);
+            let _ = write!(text, "; try again in {seconds} s");
+        }
+        text
+    }
 }
 
 /// What befell the state in one call, to be added to counters. All zero as a rule.

@@ -38,6 +38,10 @@ pub const LOSS: &str = "x-meseta-loss";
 /// API has no place for. Of a stream they are not known when the headers go.
 pub const ANSWER_LOSS: &str = "x-meseta-answer-loss";
 
+/// On answers to exchanges with limits of ours: what stands before the names of the provider's own
+/// limits.
+pub const UPSTREAM: &str = "x-meseta-upstream-";
+
 /// On answers: how many attempts there have been, hedges included.
 pub const ATTEMPTS: &str = "x-meseta-attempts";
 

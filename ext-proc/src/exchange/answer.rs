@@ -20,6 +20,7 @@ use hermesllm::usage::Usage;
 use meseta_proto::{headers, UsageMetadata};
 
 use self::passage::{Document, Passage};
+use super::metering;
 use super::onward::Forwarded;
 use super::reply;
 use super::translation::{self, Translation};
@@ -163,7 +164,10 @@ impl Answering {
         account.source = if from_provider {
             Source::Provider
         } else {
-            account.error = Some("envoy_local_reply");
+            account.error = Some(match head.is_of_meter {
+                true => ErrorCode::RateLimited.reason(),
+                false => "envoy_local_reply",
+            });
             if let Origin::Envoy(details) = origin {
                 account.code_details = details;
             }
@@ -176,6 +180,9 @@ impl Answering {
         }
         if from_provider && model.bytes().all(|byte| byte.is_ascii_graphic()) {
             edits.set(headers::MODEL, &model);
+        }
+        if sink.is_metered && from_provider {
+            tell_limits(&head, sink.limits, &mut edits);
         }
         if from_provider && sink.account.attempts > 0 {
             edits.set(headers::ATTEMPTS, sink.account.attempts.to_string());
@@ -598,6 +605,18 @@ impl Answering {
 fn undecodable() -> ApiError {
     let message = "the provider's answer cannot be decoded";
     ApiError::new(ErrorCode::UpstreamProtocol, message)
+}
+
+/// Tells a client of its limits, and of the provider's under another name.
+fn tell_limits(head: &ResponseHead, own: &[(&'static str, String)], edits: &mut HeaderEdits) {
+    for (name, value) in &head.limits {
+        edits.remove(name);
+        edits.set(&format!("{}{name}", headers::UPSTREAM), value);
+    }
+    let of_filter = head.standing.as_deref().map(metering::told);
+    for (name, value) in of_filter.as_deref().unwrap_or(own) {
+        edits.set(name, value);
+    }
 }
 
 /// What reads an answer that passes as it is, where its API's streams are not always Server-Sent

@@ -29,7 +29,7 @@ pub(crate) fn query_without_keys(query: &str) -> String {
 }
 
 /// The key in the query string of a path, where clients of Gemini's may have it.
-fn key_in_query(path_and_query: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn key_in_query(path_and_query: &str) -> Option<Cow<'_, str>> {
     let (_, query) = path_and_query.split_once('?')?;
     let mut parameters = query.split('&');
     let key = parameters.find_map(|own| own.strip_prefix("key="))?;
@@ -52,9 +52,10 @@ pub(crate) fn apply(
     edits: &mut HeaderEdits,
 ) -> Result<Option<String>, ApiError> {
     let secret = if provider.passthrough_auth {
-        let of_header = head.credential.as_ref();
+        let of_header = head.keys.in_headers.first();
         let of_header = of_header.map(|credential| credential.expose().into());
-        of_header.or_else(|| key_in_query(&head.path))
+        let of_query = || key_in_query(&head.path).filter(|_| !head.keys.query_is_ours);
+        of_header.or_else(of_query)
     } else {
         let own = provider.credential.as_ref();
         own.map(|secret| secret.expose().into())

@@ -30,11 +30,14 @@ use meseta_targets::{Exhausted, Next, Plan};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use self::attempt::{error_of, Attempt, Step, Surroundings};
+use self::attempt::{error_of, Attempt, MeterWord, Step, Surroundings};
 use self::failed::{Failed, Reason};
 use self::mirror::Told;
 use self::opening::Opening;
+use meseta_proto::headers;
+
 use super::answer::Answering;
+use super::metering::{self, Refusal};
 use super::onward::{Asked, Prepared};
 use super::outbox::Outbox;
 use super::{Context, ExchangeError};
@@ -67,6 +70,10 @@ pub(crate) struct Relay {
     /// The provider's own word on the last attempt that failed with one.
     refused: Option<Refused>,
     last_failure: Option<Failed>,
+    /// The name that was asked for, where it is a pool's.
+    pool: Option<String>,
+    /// Our own meter's refusal.
+    refusal: Option<Box<Refusal>>,
     /// An error of ours that kept a target from being asked.
     unsendable: Option<ApiError>,
     opening: Opening,
@@ -109,6 +116,8 @@ impl Relay {
             policy,
             mirror: resolved.pool.and_then(|pool| pool.mirror.clone()),
             compared: None,
+            pool: resolved.pool.map(|pool| pool.name.clone()),
+            refusal: None,
             targets,
             plan,
             under_way: Vec::new(),
@@ -170,6 +179,10 @@ impl Relay {
         cx: &mut Task<'_>,
     ) -> Result<Poll<Option<Ending>>, ExchangeError> {
         if self.under_way.is_empty() && self.paused.is_none() {
+            if self.refusal.is_some() {
+                let ending = self.give_up(context, Exhausted::Attempts)?;
+                return Ok(Poll::Ready(Some(ending)));
+            }
             return match self.begin_next(context) {
                 Ok(()) => Ok(Poll::Ready(None)),
                 Err(exhausted) => self
@@ -244,6 +257,20 @@ impl Relay {
             mut forwarded,
         } = prepared;
         forwarded.resumable = self.policy.resume && self.asked.request.stream();
+        // Attempts after the first are the same request: it is charged once.
+        if number == 1 {
+            let pool = self.pool.as_deref();
+            match metering::admit(context, &self.asked, &target, pool, true) {
+                Ok(None) => {}
+                Ok(Some(order)) => {
+                    edits.set(headers::CHARGE, order);
+                }
+                Err(refusal) => {
+                    self.refusal = Some(refusal);
+                    return self.note(context, seat, Failed::new(Reason::Meter));
+                }
+            }
+        }
         let span = AttemptSpan::start(&context.outcome.span, &target, number);
         for (name, value) in span.propagate() {
             edits.set(&name, value);
@@ -283,8 +310,10 @@ impl Relay {
             span,
             account,
             outbox,
+            word,
             ..
         } = attempt;
+        Self::heed(context, word);
         span.end(&account, failed.reason.as_str());
         if failed.has_answer {
             self.refused = Some(Refused {
@@ -300,6 +329,16 @@ impl Relay {
         self.under_way.clear();
         self.paused = None;
         self.give_up(context, Exhausted::Attempts).map(Some)
+    }
+
+    /// Keeps what the filter in Envoy has said of the first call: its limits are those of the exchange.
+    fn heed(context: &mut Context, word: MeterWord) {
+        if let Some(reservation) = word.reservation {
+            context.outcome.reservation = reservation;
+        }
+        if let Some(standing) = word.standing {
+            context.outcome.limit_headers = metering::told(&standing);
+        }
     }
 
     /// Tells plan, health and metrics of an attempt that has failed.
@@ -329,6 +368,7 @@ impl Relay {
             .seat
             .answers(first_token.filter(|_| streams), context.providers.now());
         let is_stream = attempt.is_stream();
+        Self::heed(context, std::mem::take(&mut attempt.word));
         let account = std::mem::take(&mut attempt.account);
         let outbox = std::mem::take(&mut attempt.outbox);
         if self.opening.is_open() && !is_stream {
@@ -413,6 +453,8 @@ fn surroundings<'a>(
         through_envoy: context.providers.through_envoy(),
         attempts: plan.attempts(),
         stream: asked.request.stream(),
+        limits: &context.outcome.limit_headers,
+        is_metered: context.outcome.is_metered,
     }
 }
 

@@ -8,6 +8,7 @@ use hermesllm::error::{ApiError, ErrorCode};
 
 use meseta_proto::headers;
 
+use super::metering::Refusal;
 use super::Context;
 use crate::cors;
 use crate::head::RequestHead;
@@ -94,6 +95,15 @@ pub(crate) fn refuse_after(
     refuse_with(context, client, error, edits);
 }
 
+/// Answers that the limits of the client do not let its request pass.
+pub(crate) fn refuse_by_limits(context: &mut Context, client: &Client, refusal: Refusal) {
+    let mut edits = HeaderEdits::default();
+    for (name, value) in &refusal.headers {
+        edits.set(name, value);
+    }
+    refuse_with(context, client, &refusal.error, edits);
+}
+
 fn refuse_with(context: &mut Context, client: &Client, error: &ApiError, mut edits: HeaderEdits) {
     context.outcome.answer.error = Some(error.code.reason());
     if error.code == ErrorCode::ProviderNotConfigured {
@@ -142,7 +152,12 @@ pub(crate) fn send(
         edits.set("x-request-id", request_id);
     }
     let details = format!("meseta_{}", outcome.answer.error.unwrap_or("answered"));
-    let metadata = outcome.request_metadata(client.dialect);
+    let mut metadata = outcome.request_metadata(client.dialect);
+    if outcome.is_metered {
+        // Whoever has reserved something for this exchange settles with it.
+        let usage = wire::usage_metadata(&outcome.final_usage());
+        metadata.fields.extend(usage.fields);
+    }
     let message = wire::immediate(status, edits, body, &details, Some(metadata));
     context.outbox.message(message);
 }

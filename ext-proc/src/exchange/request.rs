@@ -3,15 +3,18 @@
 //! Owns everything up to the moment at which the request goes on, or is answered here.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hermesllm::endpoint::{self, Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::models::{self, ModelCard};
 use hermesllm::request::ProviderRequest;
-use meseta_config::{ResolveError, Target, UpstreamPath};
+use meseta_config::{ListedModel, ResolveError, Target, UpstreamPath};
 use meseta_proto::headers;
 
+use super::consumer;
+use super::metering;
 use super::onward::{Asked, Forwarded, Prepared};
 use super::relay::Relay;
 use super::reply::{self, Client};
@@ -66,7 +69,7 @@ impl Body {
 }
 
 /// Looks at the headers of a request. `None`: it needs no more than them and has been answered.
-pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Collecting>> {
+pub(crate) fn open(context: &mut Context, mut head: RequestHead) -> Option<Box<Collecting>> {
     let outcome = &mut context.outcome;
     outcome.request_id = head.request_id.clone().unwrap_or_default();
     outcome.span = ExchangeSpan::start(&head);
@@ -95,6 +98,22 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
         reply::refuse(context, &client, &foreign_origin());
         return None;
     }
+    if route.endpoint != Endpoint::Health {
+        let config = Arc::clone(&context.config);
+        let claims = context.claims.as_ref();
+        let (keys, path) = (&mut head.keys, &head.path);
+        match consumer::identify(&config, (keys, path), &head.all, claims) {
+            Ok(consumer) => {
+                let name = consumer.as_ref().map(|own| own.name.clone());
+                context.outcome.consumer = name.unwrap_or_default();
+                context.consumer = consumer;
+            }
+            Err(error) => {
+                reply::refuse(context, &client, &error);
+                return None;
+            }
+        }
+    }
     match route.endpoint {
         Endpoint::Health => {
             let body = br#"{"status":"ok"}"#.to_vec();
@@ -102,7 +121,7 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
             None
         }
         Endpoint::Models => {
-            let listed = context.config.models();
+            let listed = models_for(context);
             let cards: Vec<_> = listed.iter().map(card).collect();
             let body = models::model_list(client.dialect, &cards, route.query);
             reply::answer(context, &client, body);
@@ -110,7 +129,7 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
         }
         Endpoint::Model => {
             let wanted = route.model_id.unwrap_or_default();
-            let listed = context.config.models();
+            let listed = models_for(context);
             let body = listed
                 .iter()
                 .find(|model| model.id == wanted)
@@ -135,6 +154,17 @@ pub(crate) fn open(context: &mut Context, head: RequestHead) -> Option<Box<Colle
             }
         }
     }
+}
+
+/// The models that whoever asks may ask for.
+fn models_for(context: &Context) -> Vec<ListedModel> {
+    let config = &context.config;
+    let mut listed = config.models();
+    let key = context.consumer.as_ref().and_then(|own| own.key(config));
+    if let Some(key) = key {
+        listed.retain(|model| config.may_ask(key, Some(&model.id)));
+    }
+    listed
 }
 
 impl Collecting {
@@ -186,7 +216,7 @@ impl Collecting {
             decide(context, asked, trailers)
         });
         match decided {
-            Ok(onward) => Some(onward),
+            Ok(onward) => onward,
             Err(error) => {
                 reply::refuse(context, &client, &error);
                 None
@@ -204,8 +234,8 @@ pub(crate) enum Onward {
     Relay(Box<Relay>),
 }
 
-/// Everything between a complete request and its way upstream.
-fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Onward, ApiError> {
+/// Everything between a complete request and its way upstream. `None`: it has been answered.
+fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Option<Onward>, ApiError> {
     let config = context.config.clone();
     let requested = asked.request.model();
     if requested.is_some_and(|model| model.chars().any(char::is_control)) {
@@ -224,16 +254,31 @@ fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Onward,
         .with_param("model"),
         ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
     })?;
+    let key = context.consumer.as_ref().and_then(|own| own.key(&config));
+    if key.is_some_and(|key| !config.may_ask(key, requested)) {
+        let message = "this key may not ask for this model";
+        return Err(ApiError::new(ErrorCode::ModelForbidden, message).with_param("model"));
+    }
+    context.outcome.estimated_input = (asked.request.prompt_bytes() as u64).div_ceil(4);
     if resolved.path() == UpstreamPath::Relay {
         let relay = Relay::new(context, &resolved, asked)?;
-        return Ok(Onward::Relay(Box::new(relay)));
+        return Ok(Some(Onward::Relay(Box::new(relay))));
     }
     let first = resolved.targets.first();
     let target = first.and_then(|first| config.target(&first.model));
     let target = target.ok_or_else(|| unknown_model(requested.unwrap_or_default(), &[]))?;
     context.outcome.at(&target);
-    let forwarded = direct(context, &asked, target, trailers)?;
-    Ok(Onward::Direct(Box::new(forwarded)))
+    let prepared = asked.prepare(&context.metrics, target, None)?;
+    let pool = resolved.pool.map(|pool| pool.name.as_str());
+    let order = match metering::admit(context, &asked, &target, pool, false) {
+        Ok(order) => order,
+        Err(refusal) => {
+            reply::refuse_by_limits(context, &asked.client, *refusal);
+            return Ok(None);
+        }
+    };
+    let forwarded = direct(context, &asked, target, prepared, order, trailers);
+    Ok(Some(Onward::Direct(Box::new(forwarded))))
 }
 
 /// Sends a request on to its provider by way of Envoy.
@@ -241,15 +286,17 @@ fn direct(
     context: &mut Context,
     asked: &Asked,
     target: Target<'_>,
+    prepared: Prepared,
+    order: Option<String>,
     trailers: bool,
-) -> Result<Forwarded, ApiError> {
+) -> Forwarded {
     let provider = target.provider;
     let Prepared {
         path,
         mut edits,
         segments,
         forwarded,
-    } = asked.prepare(&context.metrics, target, None)?;
+    } = prepared;
     let length: usize = segments.iter().map(Bytes::len).sum();
     edits
         .set(":path", path)
@@ -257,6 +304,9 @@ fn direct(
         .set(":scheme", provider.scheme.as_str())
         .set(headers::CLUSTER, &provider.cluster)
         .set("content-length", length.to_string());
+    if let Some(order) = order {
+        edits.set(headers::CHARGE, order);
+    }
     if !trailers {
         // With request trailers Envoy 1.40 would send the body twice.
         edits.set("x-envoy-retry-on", "connect-failure");
@@ -271,7 +321,7 @@ fn direct(
     if trailers {
         outbox.message(wire::trailers(Direction::Request, None));
     }
-    Ok(forwarded)
+    forwarded
 }
 
 /// Refuses by the headers alone what no body could mend.
@@ -343,7 +393,7 @@ fn foreign_origin() -> ApiError {
     )
 }
 
-fn card(model: &meseta_config::ListedModel) -> ModelCard<'_> {
+fn card(model: &ListedModel) -> ModelCard<'_> {
     ModelCard {
         id: &model.id,
         owned_by: &model.owned_by,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod envoy;
+mod limits;
 mod relays;
 mod requests;
 mod streams;

@@ -42,6 +42,10 @@ pub(super) struct Surroundings<'a> {
     pub(super) attempts: u32,
     /// The client asked for a stream.
     pub(super) stream: bool,
+    /// What the client is told of its limits.
+    pub(super) limits: &'a [(&'static str, String)],
+    /// The exchange has limits of ours.
+    pub(super) is_metered: bool,
 }
 
 /// A call under way.
@@ -62,6 +66,8 @@ pub(super) struct Attempt {
     continues: bool,
     /// The API and the encoding of the stream that goes on with another's, once its headers are there.
     pub(super) continuation: Option<(Api, Option<String>)>,
+    /// What the filter in Envoy says of the call, which it has let through.
+    pub(super) word: MeterWord,
     /// What the target asks for by its headers.
     retry_after: Option<Duration>,
     /// The body so far of an answer that is judged as a whole.
@@ -70,6 +76,13 @@ pub(super) struct Attempt {
     ended: Option<Ending>,
     /// How many bytes have been taken that are not yet sent.
     gathered: usize,
+}
+
+/// What the filter in Envoy says of a call that it has let through. It counts however the call ends.
+#[derive(Debug, Default)]
+pub(super) struct MeterWord {
+    pub(super) standing: Option<String>,
+    pub(super) reservation: Option<String>,
 }
 
 /// What an attempt has come to.
@@ -104,6 +117,7 @@ impl Attempt {
             answering: None,
             continues,
             continuation: None,
+            word: MeterWord::default(),
             retry_after: None,
             whole: Vec::new(),
             whole_bytes: 0,
@@ -156,8 +170,17 @@ impl Attempt {
         mut head: ResponseHead,
     ) -> Option<Failed> {
         self.last_piece = Instant::now();
+        if around.through_envoy {
+            self.word = MeterWord {
+                standing: head.standing.clone(),
+                reservation: head.reservation.take(),
+            };
+        }
         if let Some(failed) = Failed::of_head(&head, around.through_envoy) {
             return Some(failed);
+        }
+        if !around.through_envoy {
+            head.standing = None;
         }
         let header = |name: &str| head.own(name);
         self.retry_after = retry_after::wait(&header, unix_time());
@@ -170,6 +193,8 @@ impl Attempt {
             config: around.config,
             metrics: around.metrics,
             direction: Direction::Local,
+            limits: around.limits,
+            is_metered: around.is_metered,
             account: &mut self.account,
             outbox: &mut self.outbox,
         };
@@ -251,6 +276,8 @@ impl Attempt {
             config: around.config,
             metrics: around.metrics,
             direction: Direction::Local,
+            limits: around.limits,
+            is_metered: around.is_metered,
             account: &mut self.account,
             outbox: &mut self.outbox,
         };

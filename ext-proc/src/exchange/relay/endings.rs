@@ -69,6 +69,10 @@ impl Relay {
         if let Some(reason) = self.broken_for {
             return self.end_resumption(context, &error_of(reason));
         }
+        if let Some(refusal) = self.refusal.take() {
+            reply::refuse_by_limits(context, &self.asked.client, *refusal);
+            return Ok(self.ended(context, Ending::Complete));
+        }
         let final_failure = self.last_failure;
         let is_final = final_failure
             .is_some_and(|failed| matches!(failed.reason, Reason::Meter | Reason::Total));

@@ -193,6 +193,8 @@ impl Copy {
             config: &self.config,
             metrics: &self.metrics,
             direction: Direction::Local,
+            limits: &[],
+            is_metered: false,
             account,
             outbox,
         };

@@ -86,6 +86,11 @@ impl Envoy {
         Self::connect_to(shared, Some("front")).await.unwrap()
     }
 
+    /// Over the state of other streams.
+    pub(super) async fn over(shared: Arc<Shared>) -> Self {
+        Self::connect_to(shared, Some("front")).await.unwrap()
+    }
+
     async fn connect_to(shared: Arc<Shared>, listener: Option<&str>) -> Result<Self, Status> {
         let (client, server) = tokio::io::duplex(1 << 20);
         let service = Processor::new(Arc::clone(&shared)).into_service();
