@@ -37,7 +37,7 @@ pub enum Admission {
     Admitted {
         /// To be settled when it is known what the request has used.
         reservation: Reservation,
-        /// Where the subjects stand now, in the order of the charges.
+        /// Where the subjects stand now, in the order of the charges, each once.
         standing: Vec<Standing>,
         /// What befell the state.
         stats: Stats,
@@ -215,7 +215,8 @@ impl Meter {
         })
     }
 
-    /// Corrects what was reserved to what was used.
+    /// Corrects what was reserved to what was used, requests included: `actual` says whether this
+    /// one counts.
     ///
     /// More than reserved is charged in any case; less is given back, to the bucket that it came
     /// out of, unless that has been full since, or to the window, unless it is over. To settle
@@ -264,7 +265,7 @@ impl Meter {
         failed.map_or(Ok(settled), Err)
     }
 
-    /// Where the subjects stand, in the order of the charges. Nothing is charged.
+    /// Where the subjects stand, in the order of the charges, each once. Nothing is charged.
     ///
     /// # Errors
     /// [`AdmitError`].
