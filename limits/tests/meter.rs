@@ -356,6 +356,23 @@ fn a_full_shard_refuses_new_subjects_or_passes_them_uncounted() {
 }
 
 #[test]
+fn a_window_with_nothing_in_it_makes_room() {
+    let meter = Meter::new(rules("a=requests:9/month"), 1).with_capacity(1);
+    let (store, a) = (MemoryStore::new(1), name("a"));
+    let charge = |subject_hash| Charge {
+        rule: &a,
+        subject_hash,
+    };
+    for subject_hash in 0..9 {
+        let admission = meter.admit(&store, &[charge(subject_hash)], tokens(0), NOW);
+        let (reservation, _) = admitted(admission.unwrap());
+        meter
+            .settle(&store, &reservation, Amounts::default(), NOW)
+            .unwrap();
+    }
+}
+
+#[test]
 fn corrupt_shards_are_taken_for_empty_and_counted() {
     let meter = Meter::new(rules("a=requests:2/hour"), 1);
     let (store, a) = (MemoryStore::new(1), name("a"));
