@@ -50,8 +50,6 @@ pub(crate) struct Scale {
     t: u64,
     /// How many units a full bucket holds.
     units: NonZeroU32,
-    /// The rule's burst, in what it counts.
-    burst: u64,
 }
 
 /// A bucket that is not full.
@@ -109,7 +107,6 @@ impl Scale {
                     k,
                     t: u64::try_from(t).ok()?,
                     units: NonZeroU32::new(whole)?,
-                    burst,
                 };
                 let fill = t.checked_mul(u128::from(units))?;
                 return (fill <= longest.as_nanos()).then_some(scale);
@@ -138,9 +135,6 @@ impl Scale {
         amount: u64,
         now: u64,
     ) -> Result<Option<Bucket>, Denied> {
-        if amount > self.burst {
-            return Err(Denied::TooLarge);
-        }
         let units = u32::try_from(self.units(amount)).map_err(|_| Denied::TooLarge)?;
         let Some(units) = NonZeroU32::new(units) else {
             let latest = now.saturating_add(self.fill());
@@ -208,14 +202,12 @@ impl Scale {
         })
     }
 
-    /// How much may pass now.
+    /// How much may pass now, in one or in parts.
     pub(crate) fn remaining(&self, bucket: Option<Bucket>, now: u64) -> u64 {
-        let Some(bucket) = bucket.filter(|bucket| bucket.tat > now) else {
-            return self.burst;
-        };
-        let free = now.saturating_add(self.fill()).saturating_sub(bucket.tat);
+        let owed = bucket.map_or(0, |bucket| bucket.tat.saturating_sub(now));
+        let free = self.fill().saturating_sub(owed);
         let units = free.checked_div(self.t).unwrap_or(0);
-        units.saturating_mul(self.k).min(self.burst)
+        units.saturating_mul(self.k)
     }
 }
 
@@ -400,6 +392,24 @@ mod tests {
         let late = scale.admit(early, 60, later).unwrap();
         let corrected = scale.correct(late, settled(50, 0), early.unwrap().since, later);
         assert_eq!(corrected, late);
+    }
+
+    #[test]
+    fn what_remains_passes_and_nothing_above_it() {
+        for (limit, burst) in [
+            (60, 61),
+            (3_000_000_000, 3_000_001),
+            (10_000, (1 << 34) + 7),
+        ] {
+            let scale = scale(limit, 1, burst);
+            for taken in [0, 1, burst / 3, burst - 4000 % burst] {
+                let bucket = scale.admit(None, taken, NOW).unwrap();
+                let remaining = scale.remaining(bucket, NOW);
+                assert!(remaining <= burst - taken);
+                assert!(scale.admit(bucket, remaining, NOW).is_ok());
+                assert!(scale.admit(bucket, remaining + 1, NOW).is_err());
+            }
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bucket::{since, Bucket, Correction, Denied, LATEST};
-use crate::calendar::Span;
+use crate::calendar::{span, Span};
 use crate::rule::Rule;
 use crate::shard::{Kind, Record, MARK};
 use crate::standing::Standing;
@@ -75,13 +75,13 @@ pub(crate) fn standing(rule: &Rule, record: Option<Record>, now: u64) -> Standin
         let remaining = scale.remaining(bucket, now);
         return Standing::new(rule, period, remaining, Duration::from_nanos(reset));
     }
-    let (span, counter) = window::at(rule.per(), counter(record), now);
-    let Span { start, end } = span;
+    let (window, counter) = window::at(rule.per(), counter(record), now);
+    let Span { start, end } = window;
     Standing::new(
         rule,
         Duration::from_secs(end.saturating_sub(start)),
         rule.limit().saturating_sub(counter.count),
-        Duration::from_nanos(window::after(span, now)),
+        Duration::from_nanos(window::after(window, now)),
     )
 }
 
@@ -121,11 +121,13 @@ fn counter(record: Option<Record>) -> Option<Counter> {
     })
 }
 
+/// A window with nothing in it is as good as none already.
 fn of_counter(rule: &Rule, key: u64, counter: Counter) -> Record {
+    let end = window::end(span(rule.per(), counter.start));
     Record {
         key,
         kind: Kind::Window,
-        until: window::end(crate::calendar::span(rule.per(), counter.start)),
+        until: if counter.count == 0 { 0 } else { end },
         count: counter.count,
         mark: counter.start & MARK,
     }

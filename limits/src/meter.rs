@@ -6,15 +6,18 @@
 //! A process that ends between the two leaves a reservation behind: a bucket fills all the same, and
 //! a window ends.
 
+mod step;
+
 use std::time::Duration;
 
-use crate::bucket::{Correction, Denied};
+use self::step::{No, Refusal, Step, Taken};
+use crate::bucket::Correction;
 use crate::counting::{self, nanos};
 use crate::reservation::{Entry, Reservation};
 use crate::rule::{Rule, RuleName};
 use crate::rules::RuleSet;
 use crate::shard::{shard_of, Shard, LARGEST_CAPACITY};
-use crate::standing::{Amounts, Reason, Refused, Standing, Stats};
+use crate::standing::{Amounts, Refused, Standing, Stats};
 use crate::store::Store;
 
 /// The most rules that one request can fall under.
@@ -37,7 +40,7 @@ pub enum Admission {
     Admitted {
         /// To be settled when it is known what the request has used.
         reservation: Reservation,
-        /// Where the subjects stand now, in the order of the charges.
+        /// Where the subjects stand now, in the order of the charges, each once.
         standing: Vec<Standing>,
         /// What befell the state.
         stats: Stats,
@@ -215,7 +218,8 @@ impl Meter {
         })
     }
 
-    /// Corrects what was reserved to what was used.
+    /// Corrects what was reserved to what was used, requests included: `actual` says whether this
+    /// one counts.
     ///
     /// More than reserved is charged in any case; less is given back, to the bucket that it came
     /// out of, unless that has been full since, or to the window, unless it is over. To settle
@@ -264,7 +268,7 @@ impl Meter {
         failed.map_or(Ok(settled), Err)
     }
 
-    /// Where the subjects stand, in the order of the charges. Nothing is charged.
+    /// Where the subjects stand, in the order of the charges, each once. Nothing is charged.
     ///
     /// # Errors
     /// [`AdmitError`].
@@ -464,60 +468,5 @@ impl Meter {
             standing: steps.into_iter().filter_map(|step| step.standing).collect(),
             stats,
         }))
-    }
-}
-
-/// Who refuses, and why.
-struct Refusal<'a> {
-    rule: &'a Rule,
-    remaining: u64,
-    no: No,
-}
-
-/// One charge on its way.
-#[derive(Debug)]
-struct Step<'a> {
-    /// Its place among the charges.
-    order: usize,
-    rule: &'a Rule,
-    subject: u64,
-    key: u64,
-    shard: u32,
-    /// Set when it is charged.
-    mark: Option<u64>,
-    standing: Option<Standing>,
-}
-
-struct Taken {
-    result: Result<u64, No>,
-    standing: Standing,
-    corrupt: bool,
-}
-
-/// Why a charge is not taken.
-#[derive(Debug, Clone, Copy)]
-enum No {
-    Denied(Denied),
-    /// There is no room, for so many nanoseconds.
-    Crowded(u64),
-}
-
-impl No {
-    /// For how long; the longest is for ever.
-    fn nanos(self) -> u64 {
-        match self {
-            Self::Denied(Denied::TooLarge) => u64::MAX,
-            Self::Denied(Denied::Spent(nanos)) | Self::Crowded(nanos) => {
-                nanos.min(u64::MAX.saturating_sub(1))
-            }
-        }
-    }
-
-    fn reason(self) -> Reason {
-        match self {
-            Self::Denied(Denied::TooLarge) => Reason::TooLarge,
-            Self::Denied(Denied::Spent(_)) => Reason::Spent,
-            Self::Crowded(_) => Reason::Crowded,
-        }
     }
 }

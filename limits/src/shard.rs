@@ -6,7 +6,7 @@
 //! | bytes | of a bucket | of a window |
 //! | --- | --- | --- |
 //! | 0..8 | key of rule and subject | the same |
-//! | 8..16 | when it is full again, ns since the unix epoch | when it is over, likewise |
+//! | 8..16 | when it is full again, ns since the unix epoch | when it is over, likewise; zero when nothing has been counted |
 //! | 16..24 | zero | what has been counted |
 //! | 24..31 | since when it has not been full, µs | where it begins, s |
 //! | 31 | 1 | 2 |
