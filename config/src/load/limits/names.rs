@@ -146,12 +146,13 @@ pub(super) fn model(text: &str, models: &Models) -> Vec<Pattern> {
         None => {}
     }
     let same = models.known.iter().filter(|known| known.model == text);
-    names.extend(same.map(|known| known.id.clone()));
-    if !names.is_empty() && !text.contains('/') {
+    let same: Vec<String> = same.map(|known| known.id.clone()).collect();
+    if !same.is_empty() && !text.contains('/') {
         // A provider that passes any model through may have it too.
         let passed = models.wildcards.iter();
         names.extend(passed.map(|(provider, _)| format!("{provider}/{text}")));
     }
+    names.extend(same);
     let mut patterns: Vec<Pattern> = Vec::new();
     for name in names {
         let pattern = Pattern::new(name);
