@@ -2,7 +2,7 @@
 # A target's line after ## is its help text.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build wasm gen test fuzz lint fmt counters demo up down bench-floor bench-translate \
+.PHONY: help setup build wasm gen test fuzz lint fmt counters demo up down bench bench-floor bench-translate \
 	image-test
 
 help: ## Show this list
@@ -46,9 +46,14 @@ up: ## Start what the demo shows and leave it running
 down: ## Stop what `make up` left running
 	@scripts/demo.sh --stop
 
-bench-floor: build ## Measure us against Envoy alone and a no-op ext_proc server
-	cargo run --release --package meseta-bench -- floor \
-		--envoy "$${MESETA_ENVOY:-$$(scripts/setup-envoy.sh)}" --meseta "$${CARGO_TARGET_DIR:-target}/release/meseta"
+floor = cargo run --release --package meseta-bench -- floor \
+	--envoy "$${MESETA_ENVOY:-$$(scripts/setup-envoy.sh)}" --meseta "$${CARGO_TARGET_DIR:-target}/release/meseta"
+
+bench: build ## Measure us, relays included, against Envoy alone and a no-op ext_proc server
+	$(floor)
+
+bench-floor: build ## Measure the direct way alone against these
+	$(floor) --cells A,B,C
 
 bench-translate: ## Measure reading, editing and translating, case by case
 	cargo bench --package meseta-bench-codecs

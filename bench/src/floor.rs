@@ -1,4 +1,5 @@
-//! The floor: what we cost above Envoy alone and above a server that decides nothing.
+//! The floor: what we cost above Envoy alone and above a server that decides nothing, and what each
+//! of our ways to a provider costs.
 //!
 //! All stacks run all the time and are loaded in turns, round by round, so that what changes on
 //! the machine meanwhile meets each of them.
@@ -8,16 +9,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 
+use crate::cell::Cell;
 use crate::load;
 use crate::processes::{machine_cpu, own_cpu};
 use crate::report::{Cost, Report, Sample, Scenario};
-use crate::stack::{Cell, Stack};
+use crate::stack::Stack;
 use crate::upstream::{Exchange, Pace, Upstream};
 use crate::ProgramArgs;
 
 /// Between the events of paced streams: a quick model's tokens.
 const PACE: Duration = Duration::from_millis(10);
+
+/// Between the beginnings of paced streams: none waits for the beginning of another.
+const APART: Duration = Duration::from_millis(5);
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -39,43 +45,46 @@ pub(crate) struct Options {
     /// Events of each stream
     #[arg(long, default_value_t = 200)]
     events: usize,
-    /// Also measure the no-op server with the meter in the chain
-    #[arg(long)]
-    with_meter: bool,
+    /// What to measure; M is B with the meter in the chain
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "A,B,C,R,S,F,H",
+        ignore_case = true
+    )]
+    cells: Vec<Cell>,
     /// Write the report as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 impl Options {
+    /// Each once, however often and in which order they were named.
     fn cells(&self) -> Vec<Cell> {
-        let mut cells = vec![Cell::Alone, Cell::Noop];
-        if self.with_meter {
-            cells.push(Cell::NoopMeter);
-        }
-        cells.push(Cell::Meseta);
-        cells
+        let all = Cell::value_variants().iter().copied();
+        all.filter(|cell| self.cells.contains(cell)).collect()
     }
 
-    fn scenarios(&self) -> Vec<(Scenario, Exchange)> {
-        let chats = self.connections.iter().map(|&connections| {
-            let scenario = Scenario {
-                connections,
-                events: 0,
-                pace: None,
-            };
-            (scenario, Exchange::chat())
+    fn scenarios(&self) -> Vec<Scenario> {
+        let chats = self.connections.iter().map(|&connections| Scenario {
+            connections,
+            events: 0,
+            pace: None,
         });
-        let streams = [Pace::Flood, Pace::Paced].map(|pace| {
-            let exchange = Exchange::stream(self.events, pace);
-            let scenario = Scenario {
-                connections: self.stream_connections,
-                events: exchange.events,
-                pace: Some(pace),
-            };
-            (scenario, exchange)
+        let streams = [Pace::Flood, Pace::Paced].map(|pace| Scenario {
+            connections: self.stream_connections,
+            events: Exchange::stream("", self.events, pace).events,
+            pace: Some(pace),
         });
         chats.chain(streams).collect()
+    }
+}
+
+/// What clients ask a cell in a scenario.
+fn exchange(cell: Cell, scenario: Scenario) -> Exchange {
+    match scenario.pace {
+        None => Exchange::chat(cell.model()),
+        Some(pace) => Exchange::stream(cell.model(), scenario.events, pace),
     }
 }
 
@@ -88,13 +97,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let duration = Duration::from_secs(options.seconds);
     let scenarios = options.scenarios();
     anyhow::ensure!(
-        scenarios
-            .iter()
-            .all(|(scenario, _)| scenario.connections > 0),
+        scenarios.iter().all(|scenario| scenario.connections > 0),
         "without connections nothing is measured"
     );
     let dir = tempfile::Builder::new().prefix("mb").tempdir()?;
-    let upstream = Upstream::start(options.events, PACE).await?;
+    let start = || Upstream::start(options.events, PACE);
+    let providers = [start().await?, start().await?, start().await?];
+    let addresses = providers.each_ref().map(|provider| provider.address);
     let mut stacks = Vec::new();
     for cell in options.cells() {
         progress(&format!(
@@ -102,7 +111,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             cell.letter(),
             cell.description()
         ));
-        let stack = Stack::start(cell, &programs, dir.path(), upstream.address, 1)
+        let stack = Stack::start(cell, &programs, dir.path(), &addresses, 1)
             .await
             .with_context(|| format!("stack {} does not start", cell.letter()))?;
         stacks.push(stack);
@@ -111,7 +120,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut samples = Vec::new();
     // The first round is thrown away: caches, connections and pools fill.
     for round in 0..=options.rounds {
-        for (scenario, exchange) in &scenarios {
+        for &scenario in &scenarios {
             let mut line = match round {
                 0 => format!("warming up, {scenario}:"),
                 round => format!("round {round}/{}, {scenario}:", options.rounds),
@@ -122,9 +131,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
                 } else {
                     duration
                 };
-                let sample = sample(stack, *scenario, exchange, round, duration)
+                let sample = sample(stack, scenario, round, duration)
                     .await
                     .with_context(|| format!("{} failed\n{}", stack.cell.letter(), stack.logs()))?;
+                ensure_unused(&providers[1..])
+                    .with_context(|| format!("{} failed", stack.cell.letter()))?;
                 line.push_str(&format!("  {} {:.0}/s", stack.cell.letter(), sample.rate));
                 if round > 0 {
                     samples.push(sample);
@@ -145,16 +156,32 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is measured is what fallbacks cost that are not needed.
+fn ensure_unused(fallbacks: &[Upstream]) -> anyhow::Result<()> {
+    let requests: usize = fallbacks.iter().map(Upstream::requests).sum();
+    anyhow::ensure!(
+        requests == 0,
+        "{requests} requests went to fallbacks though the first target answers"
+    );
+    Ok(())
+}
+
 /// Loads one stack once.
 async fn sample(
     stack: &mut Stack,
     scenario: Scenario,
-    exchange: &Exchange,
     round: u32,
     duration: Duration,
 ) -> anyhow::Result<Sample> {
+    let exchange = exchange(stack.cell, scenario);
+    let connections = scenario.connections;
+    let apart = match (scenario.pace, u32::try_from(connections)) {
+        // The last one begins while there is time.
+        (Some(Pace::Paced), Ok(count)) => APART.min(duration / 2 / count),
+        _ => Duration::ZERO,
+    };
     let before = Clocks::read(stack)?;
-    let measured = load::run(stack.address, exchange, scenario.connections, duration).await?;
+    let measured = load::run(stack.address, &exchange, connections, apart, duration).await?;
     let after = Clocks::read(stack)?;
     stack.ensure_running()?;
     let cost = Cost {

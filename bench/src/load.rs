@@ -29,10 +29,12 @@ pub(crate) struct Measured {
     pub(crate) rate: f64,
     /// How long each exchange took, sorted.
     pub(crate) latencies: Vec<Duration>,
+    /// How long each exchange took to the end of the first event, sorted.
+    pub(crate) first_events: Vec<Duration>,
 }
 
 /// Asks on `connections` connections for `duration`; exchanges under way at the end are finished
-/// and counted.
+/// and counted. The connections begin `apart`, one after the other.
 ///
 /// # Errors
 /// At the first exchange that fails.
@@ -40,6 +42,7 @@ pub(crate) async fn run(
     address: SocketAddr,
     exchange: &Exchange,
     connections: usize,
+    apart: Duration,
     duration: Duration,
 ) -> anyhow::Result<Measured> {
     let mut open = Vec::with_capacity(connections);
@@ -49,33 +52,44 @@ pub(crate) async fn run(
     let start = Instant::now();
     let deadline = start + duration;
     let mut tasks = JoinSet::new();
+    let mut begin = start;
     for connection in open {
-        tasks.spawn(ask_until(connection, address, exchange.clone(), deadline));
+        let exchange = exchange.clone();
+        tasks.spawn(async move {
+            tokio::time::sleep_until(begin.into()).await;
+            let own = ask_until(connection, address, exchange, deadline).await?;
+            anyhow::Ok((own, begin.elapsed()))
+        });
+        begin += apart;
     }
     let mut rate = 0.0;
-    let mut latencies = Vec::new();
+    let (mut latencies, mut first_events) = (Vec::new(), Vec::new());
     while let Some(ended) = tasks.join_next().await {
-        let mut own = ended.context("a connection's task failed")??;
+        let (own, took) = ended.context("a connection's task failed")??;
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
         let count = own.len() as f64;
-        rate += count / start.elapsed().as_secs_f64();
-        latencies.append(&mut own);
+        rate += count / took.as_secs_f64();
+        latencies.extend(own.iter().map(|(whole, _)| whole));
+        first_events.extend(own.iter().map(|(_, first_event)| first_event));
     }
     let elapsed = start.elapsed();
     latencies.sort_unstable();
+    first_events.sort_unstable();
     Ok(Measured {
         elapsed,
         rate,
         latencies,
+        first_events,
     })
 }
 
+/// How long each exchange took, as a whole and to the end of its first event.
 async fn ask_until(
     mut connection: Connection,
     address: SocketAddr,
     exchange: Exchange,
     deadline: Instant,
-) -> anyhow::Result<Vec<Duration>> {
+) -> anyhow::Result<Vec<(Duration, Duration)>> {
     let mut latencies = Vec::with_capacity(16 * 1024);
     loop {
         let asked = Instant::now();
@@ -85,7 +99,7 @@ async fn ask_until(
         let answered = tokio::time::timeout(EXCHANGE_TIMEOUT, connection.exchange(&exchange))
             .await
             .context("an exchange took too long")??;
-        latencies.push(asked.elapsed());
+        latencies.push((asked.elapsed(), answered.first_event));
         if answered.close {
             connection = Connection::open(address).await?;
         }
@@ -95,8 +109,8 @@ async fn ask_until(
 /// What is known of an answer beside its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answered {
-    /// From the request to the first byte of the answer's body.
-    pub(crate) first_byte: Duration,
+    /// From the request to the end of the answer's first event, or of one that is not a stream.
+    pub(crate) first_event: Duration,
     /// The connection cannot be used again.
     pub(crate) close: bool,
 }
@@ -140,13 +154,13 @@ impl Connection {
         };
         self.buffer.drain(..head.len);
         let mut reader = BodyReader::new(head.framing);
-        let mut first_byte = None;
+        let mut first_event = None;
         let mut body = Comparison::new(&exchange.answer, head.status);
         loop {
             let used = reader.read(&self.buffer, |bytes| body.read(bytes))?;
             self.buffer.drain(..used);
-            if used > 0 && first_byte.is_none() {
-                first_byte = Some(asked.elapsed());
+            if first_event.is_none() && body.len >= exchange.first_event {
+                first_event = Some(asked.elapsed());
             }
             if reader.is_done() {
                 break;
@@ -162,7 +176,7 @@ impl Connection {
         body.verdict()?;
         anyhow::ensure!(self.buffer.is_empty(), "there are bytes after the answer");
         Ok(Answered {
-            first_byte: first_byte.unwrap_or_default(),
+            first_event: first_event.unwrap_or_default(),
             close: head.close,
         })
     }
@@ -229,6 +243,8 @@ impl<'a> Comparison<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::MODEL;
+    use crate::upstream::{Pace, Upstream};
     use bytes::Bytes;
     use tokio::net::TcpListener;
 
@@ -248,6 +264,7 @@ mod tests {
             request: Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"),
             answer: Bytes::from_static(b"hello"),
             events: 0,
+            first_event: 5,
         };
         let result = Connection::open(address).await?.exchange(&exchange).await;
         server.await?;
@@ -256,20 +273,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_load_counts_every_exchange_and_its_rate() {
-        let upstream = crate::upstream::Upstream::start(3, Duration::ZERO)
-            .await
-            .expect("listens");
+        let upstream = Upstream::start(3, Duration::ZERO).await.expect("listens");
         let duration = Duration::from_millis(100);
-        let measured = run(upstream.address, &Exchange::chat(), 3, duration)
+        let apart = Duration::from_millis(10);
+        let measured = run(upstream.address, &Exchange::chat(MODEL), 3, apart, duration)
             .await
             .expect("answers");
         assert!(measured.elapsed >= duration);
         assert!(measured.latencies.is_sorted());
+        assert_eq!(measured.first_events.len(), measured.latencies.len());
         let count = f64::from(u32::try_from(measured.latencies.len()).expect("few"));
         assert!(count >= 3.0);
         // Each connection's time ends at the deadline at the earliest and at the end at the latest.
         assert!(measured.rate >= count / measured.elapsed.as_secs_f64());
-        assert!(measured.rate <= count / duration.as_secs_f64());
+        assert!(measured.rate <= count / (duration - 2 * apart).as_secs_f64());
+    }
+
+    #[tokio::test]
+    async fn the_first_event_is_not_waited_for_to_the_last() {
+        let pace = Duration::from_millis(100);
+        let upstream = Upstream::start(5, pace).await.expect("listens");
+        let exchange = Exchange::stream(MODEL, 5, Pace::Paced);
+        let measured = run(upstream.address, &exchange, 2, Duration::ZERO, pace / 2)
+            .await
+            .expect("answers");
+        assert_eq!(measured.first_events.len(), 2);
+        assert!(measured.latencies[0] >= 4 * pace);
+        assert!(measured.first_events[0] < measured.latencies[0] - 2 * pace);
     }
 
     #[tokio::test]

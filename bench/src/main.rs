@@ -1,9 +1,11 @@
 //! The performance board.
 //!
 //! `floor` compares the product with Envoy alone and with an external-processing server that
-//! decides nothing; `stress` runs thousands of long streams through it. Nothing here is part of
+//! decides nothing, and its ways to a provider with each other; `stress` runs thousands of long streams through it. Nothing here is part of
 //! the product, and all that runs listens on loopback or on Unix sockets.
 
+mod bootstrap;
+mod cell;
 mod floor;
 mod http1;
 mod load;
@@ -33,7 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compare Envoy alone, Envoy with a no-op server, and us, in interleaved rounds
+    /// Compare Envoy alone, Envoy with a no-op server, and our ways to a provider, in interleaved rounds
     Floor(floor::Options),
     /// Run thousands of slow streams through us at once
     Stress(stress::Options),

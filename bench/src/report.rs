@@ -1,7 +1,8 @@
 //! What was measured, as a table and as JSON.
 //!
 //! Owns figures per unit: an exchange in chat scenarios, an event in stream scenarios. Latencies
-//! are always those of whole exchanges. Does no I/O but reading what machine this is.
+//! are those of whole exchanges, and of streams also those to the end of the first event. Does no I/O
+//! but reading what machine this is.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{json, Value};
 
+use crate::cell::Cell;
 use crate::load::Measured;
 use crate::processes::Memory;
-use crate::stack::Cell;
 use crate::statistics::{percentile, Spread};
 use crate::upstream::Pace;
 
@@ -33,9 +34,13 @@ impl Scenario {
         self.events.max(1) as f64
     }
 
+    fn is_stream(self) -> bool {
+        self.events > 0
+    }
+
     /// What figures are given for each of.
     fn unit(self) -> &'static str {
-        if self.events > 0 {
+        if self.is_stream() {
             "event"
         } else {
             "request"
@@ -85,6 +90,9 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
     p50_us: f64,
     p99_us: f64,
+    /// From the request to the end of a stream's first event.
+    first_event_p50_us: Option<f64>,
+    first_event_p99_us: Option<f64>,
     /// CPU µs per unit.
     envoy_cpu_us: f64,
     server_cpu_us: Option<f64>,
@@ -111,6 +119,10 @@ impl Sample {
         let exchanges = measured.latencies.len();
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
         let units = exchanges.max(1) as f64 * scenario.units();
+        let first_event = |share| {
+            let first_event = micros(percentile(&measured.first_events, share));
+            scenario.is_stream().then_some(first_event)
+        };
         let per_unit = |cpu: Duration| micros(cpu) / units;
         let measured_cpu = cost.envoy + cost.server.unwrap_or_default() + cost.bench;
         let foreign = cost.machine.saturating_sub(measured_cpu);
@@ -123,6 +135,8 @@ impl Sample {
             rate: measured.rate * scenario.units(),
             p50_us: micros(percentile(&measured.latencies, 0.5)),
             p99_us: micros(percentile(&measured.latencies, 0.99)),
+            first_event_p50_us: first_event(0.5),
+            first_event_p99_us: first_event(0.99),
             envoy_cpu_us: per_unit(cost.envoy),
             server_cpu_us: cost.server.map(per_unit),
             bench_cpu_us: per_unit(cost.bench),
@@ -158,6 +172,8 @@ struct Comparison {
     scenario: Scenario,
     rate: Spread,
     p50: Spread,
+    /// Of the median time to a stream's first event.
+    first_event: Option<Spread>,
     cpu: Spread,
 }
 
@@ -165,12 +181,19 @@ struct Comparison {
 const FOREIGN_LIMIT: f64 = 0.1;
 
 /// What is divided by what.
-const PAIRS: [(Cell, Cell); 5] = [
-    (Cell::Meseta, Cell::Noop),
-    (Cell::Meseta, Cell::NoopMeter),
-    (Cell::Meseta, Cell::Alone),
+const PAIRS: [(Cell, Cell); 12] = [
     (Cell::Noop, Cell::Alone),
     (Cell::NoopMeter, Cell::Noop),
+    (Cell::Meseta, Cell::Alone),
+    (Cell::Meseta, Cell::Noop),
+    (Cell::Meseta, Cell::NoopMeter),
+    (Cell::Relay, Cell::Noop),
+    (Cell::Relay, Cell::Meseta),
+    (Cell::Straight, Cell::Noop),
+    (Cell::Straight, Cell::Meseta),
+    (Cell::Straight, Cell::Relay),
+    (Cell::Fallbacks, Cell::Relay),
+    (Cell::StraightFallbacks, Cell::Straight),
 ];
 
 impl Report {
@@ -232,12 +255,14 @@ impl Report {
                     ratio(|sample| sample.p50_us),
                     ratio(Sample::cpu_us),
                 );
+                let first_event = ratio(|sample| sample.first_event_p50_us.unwrap_or_default());
                 if let (Some(rate), Some(p50), Some(cpu)) = figures {
                     comparisons.push(Comparison {
                         pair: format!("{}/{}", ours.letter(), theirs.letter()),
                         scenario,
                         rate,
                         p50,
+                        first_event,
                         cpu,
                     });
                 }
@@ -251,10 +276,12 @@ impl Report {
         writeln!(f, "{scenario}")?;
         writeln!(
             f,
-            "     {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}",
+            "     {:>10}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {:>9}  {:>8}  {:>9}  {:>7}",
             format!("{unit}s/s"),
             "p50 ms",
             "p99 ms",
+            "1st p50",
+            "1st p99",
             "envoy µs",
             "server µs",
             "load µs",
@@ -265,20 +292,24 @@ impl Report {
             let median = |figure: fn(&Sample) -> f64| {
                 Spread::of(self.figures(scenario, cell, figure)).map_or(f64::NAN, |s| s.median)
             };
-            let server = cell != Cell::Alone;
+            let (server, stream) = (cell != Cell::Alone, scenario.is_stream());
             writeln!(
                 f,
-                "  {:<2} {:>9.0}  {:>9.3}  {:>9.3}  {:>9.1}  {:>9}  {:>9.1}  {:>9.1}  {:>9}",
+                "  {:<2} {:>10.0}  {:>8.3}  {:>8.3}  {:>8}  {:>8}  {:>8.1}  {:>9}  {:>8.1}  {:>9.1}  \
+                 {:>7}",
                 cell.letter(),
                 median(|sample| sample.rate),
                 median(|sample| sample.p50_us / 1e3),
                 median(|sample| sample.p99_us / 1e3),
+                optional(stream, 3, median(|s| millis(s.first_event_p50_us))),
+                optional(stream, 3, median(|s| millis(s.first_event_p99_us))),
                 median(|sample| sample.envoy_cpu_us),
-                optional(server, median(|s| s.server_cpu_us.unwrap_or(f64::NAN))),
+                optional(server, 1, median(|s| s.server_cpu_us.unwrap_or(f64::NAN))),
                 median(|sample| sample.bench_cpu_us),
                 median(|sample| mebibytes(sample.envoy_memory.rss)),
                 optional(
                     server,
+                    1,
                     median(|s| s.server_memory.map_or(f64::NAN, |m| mebibytes(m.rss)))
                 ),
             )?;
@@ -287,11 +318,14 @@ impl Report {
         for comparison in comparisons.iter().filter(|c| c.scenario == scenario) {
             writeln!(
                 f,
-                "  {}: {}s/s {}, p50 {}, CPU {}",
+                "  {}: {}s/s {}, p50 {}, {}CPU {}",
                 comparison.pair,
                 unit,
                 spread(comparison.rate),
                 spread(comparison.p50),
+                comparison
+                    .first_event
+                    .map_or_else(String::new, |own| format!("1st p50 {}, ", spread(own))),
                 spread(comparison.cpu),
             )?;
         }
@@ -299,9 +333,14 @@ impl Report {
     }
 }
 
-fn optional(there: bool, value: f64) -> String {
+/// Microseconds as milliseconds.
+fn millis(micros: Option<f64>) -> f64 {
+    micros.unwrap_or(f64::NAN) / 1e3
+}
+
+fn optional(there: bool, digits: usize, value: f64) -> String {
     if there {
-        format!("{value:.1}")
+        format!("{value:.digits$}")
     } else {
         "-".to_owned()
     }
@@ -343,7 +382,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "Medians of {} rounds of {} s; ratios within rounds: median (min–max). CPU is per \
-             request or event.",
+             request or event; 1st is the time to a stream's first event, in ms.",
             self.rounds, self.seconds
         )?;
         for cell in &self.cells {
@@ -391,6 +430,9 @@ mod tests {
             elapsed: Duration::from_secs(2),
             rate: exchanges as f64 / 2.0,
             latencies: (1..=exchanges).map(Duration::from_micros).collect(),
+            first_events: (1..=exchanges)
+                .map(|own| Duration::from_micros(own) / 10)
+                .collect(),
         };
         let cost = Cost {
             envoy: Duration::from_millis(100),
@@ -414,6 +456,8 @@ mod tests {
         assert!((stream.rate - 5000.0).abs() < 1e-9);
         assert!((stream.p50_us - 500.0).abs() < 1e-6, "of a whole stream");
         assert!((stream.cpu_us() - 15.0).abs() < 1e-6);
+        assert_eq!(stream.first_event_p50_us, Some(50.0), "not per event");
+        assert_eq!(chat.first_event_p50_us, None, "is no stream");
     }
 
     #[test]
@@ -452,12 +496,39 @@ mod tests {
         ];
         let report = Report::new(1, 2, vec![Cell::Alone, Cell::Meseta], samples);
         let table = report.to_string();
-        assert!(table.contains("  A       2000"), "{table}");
-        assert!(table.contains("  C        500"), "{table}");
+        assert!(table.contains("  A        2000"), "{table}");
+        assert!(table.contains("  C         500"), "{table}");
         assert!(table.contains("C/A: requests/s ×0.25"), "{table}");
+        assert!(!table.contains("1st p50 ×"), "{table}");
         assert!(!table.contains("NaN/"), "{table}");
         let json = report.json();
         assert_eq!(json["ratios"][0]["pair"], "C/A");
         assert_eq!(json["samples"][0]["cell"], "A");
+    }
+
+    #[test]
+    fn our_ways_to_a_provider_are_compared_with_each_other() {
+        let cells = [
+            (Cell::Meseta, 1000),
+            (Cell::Relay, 800),
+            (Cell::Straight, 900),
+            (Cell::Fallbacks, 800),
+        ];
+        let samples = cells.map(|(cell, exchanges)| sample(cell, 1, 10, exchanges));
+        let report = Report::new(1, 2, cells.map(|(cell, _)| cell).into(), samples.into());
+        let comparisons = report.comparisons();
+        let rates: Vec<(&str, f64)> = comparisons
+            .iter()
+            .map(|own| (own.pair.as_str(), own.rate.median))
+            .collect();
+        assert_eq!(
+            rates,
+            [("R/C", 0.8), ("S/C", 0.9), ("S/R", 1.125), ("F/R", 1.0)]
+        );
+        let first_event = comparisons[0].first_event.expect("is a stream");
+        assert!((first_event.median - 0.8).abs() < 1e-9);
+        let table = report.to_string();
+        assert!(table.contains("F/R: events/s ×1.00"), "{table}");
+        assert!(table.contains("1st p50 ×0.80 (0.80–0.80), CPU"), "{table}");
     }
 }

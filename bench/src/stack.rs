@@ -1,71 +1,29 @@
 //! The stacks that are compared: an Envoy each, and what it calls.
 //!
 //! Every stack's configuration begins as what `meseta render envoy` prints, so that listener,
-//! limits, access log and clusters are the same in all; the cells differ in the filters alone.
+//! limits and access log are the same in all.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context as _};
-use serde_json::{json, Value};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
+use crate::bootstrap::{client_port, derive};
+use crate::cell::{Cell, KEY, TARGETS};
 use crate::http1::{response_head, BodyReader};
 use crate::load::Connection;
 use crate::processes::{Memory, Process};
-use crate::upstream::{Exchange, MODEL};
+use crate::upstream::Exchange;
 
 /// How long a stack may take to answer its first request.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a state that is waited for is looked at.
 const POLL: Duration = Duration::from_millis(50);
-/// The cluster of the external-processing server in what is rendered.
-const SERVER_CLUSTER: &str = "meseta_server";
-/// The variable that holds the provider's key, and the key: nobody checks it.
-const KEY: (&str, &str) = ("MESETA_BENCH_KEY", "bench");
-
-/// What is in the way between client and provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Cell {
-    /// Envoy alone.
-    Alone,
-    /// Envoy and a server that decides nothing.
-    Noop,
-    /// The same with the meter in the chain.
-    NoopMeter,
-    /// The product as it is rendered.
-    Meseta,
-}
-
-impl Cell {
-    /// The letter that tables use.
-    pub(crate) fn letter(self) -> &'static str {
-        match self {
-            Self::Alone => "A",
-            Self::Noop => "B",
-            Self::NoopMeter => "M",
-            Self::Meseta => "C",
-        }
-    }
-
-    /// What it is, in a line.
-    pub(crate) fn description(self) -> &'static str {
-        match self {
-            Self::Alone => {
-                "Envoy alone: C's bootstrap without ext_proc and meter, one fixed cluster"
-            }
-            Self::Noop => {
-                "Envoy and a no-op ext_proc: C's bootstrap without the meter; the server names the \
-                 cluster and echoes bodies"
-            }
-            Self::NoopMeter => "B with the meter in the chain, which C has",
-            Self::Meseta => "us: `meseta serve` and all that `meseta render envoy` prints",
-        }
-    }
-}
 
 /// The programs that stacks are made of.
 #[derive(Debug, Clone)]
@@ -92,17 +50,18 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts a cell in a new directory under `dir` and waits until a chat passes.
+    /// Starts a cell in a new directory under `dir` and waits until a chat passes. The first of the
+    /// providers answers.
     pub(crate) async fn start(
         cell: Cell,
         programs: &Programs,
         dir: &Path,
-        upstream: SocketAddr,
+        providers: &[SocketAddr; TARGETS],
         workers: u32,
     ) -> anyhow::Result<Self> {
         let files = Files(dir.join(cell.letter()));
         std::fs::create_dir(&files.0)?;
-        std::fs::write(files.config(), configuration(upstream))?;
+        std::fs::write(files.config(), cell.configuration(providers))?;
         render(programs, &files, cell).await?;
         let cluster = write_bootstrap(cell, &files)?;
 
@@ -118,7 +77,7 @@ impl Stack {
             .args(["--disable-hot-restart", "--log-level", "warning"]);
         let mut envoy = Process::start("envoy", command, files.0.join("envoy.log"))?;
         let address = listener_address(&files.admin(), &mut envoy).await?;
-        wait_for_answer(address, &mut envoy).await?;
+        wait_for_answer(cell, address, &mut envoy).await?;
         Ok(Self {
             cell,
             envoy,
@@ -189,15 +148,6 @@ impl Files {
     }
 }
 
-fn configuration(upstream: SocketAddr) -> String {
-    format!(
-        "listeners:\n  - {{type: model, name: models, address: 127.0.0.1, port: 0}}\n\
-         model_providers:\n  - {{model: {MODEL}, access_key: ${}, default: true, \
-         base_url: \"http://{upstream}/v1\"}}\n",
-        KEY.0
-    )
-}
-
 /// Has the product print its bootstrap and its filter.
 async fn render(programs: &Programs, files: &Files, cell: Cell) -> anyhow::Result<()> {
     let unix = |path: PathBuf| format!("unix:{}", path.display());
@@ -213,7 +163,7 @@ async fn render(programs: &Programs, files: &Files, cell: Cell) -> anyhow::Resul
         .arg("--access-log")
         .arg(files.0.join("access.log"));
     std::fs::write(files.rendered(), output(envoy).await?)?;
-    if matches!(cell, Cell::Meseta | Cell::NoopMeter) {
+    if cell.is_product() || cell == Cell::NoopMeter {
         let mut filter = Command::new(&programs.meseta);
         filter
             .args(["render", "filter", "--output"])
@@ -246,54 +196,6 @@ fn write_bootstrap(cell: Cell, files: &Files) -> anyhow::Result<String> {
     Ok(cluster)
 }
 
-/// Takes out of the rendered bootstrap what a cell does not have; returns the provider's cluster.
-fn derive(cell: Cell, bootstrap: &mut Value) -> anyhow::Result<String> {
-    let clusters = bootstrap
-        .pointer_mut("/static_resources/clusters")
-        .and_then(Value::as_array_mut)
-        .context("the rendered bootstrap has no clusters")?;
-    let provider = clusters
-        .iter()
-        .filter_map(|cluster| cluster["name"].as_str())
-        .find(|name| *name != SERVER_CLUSTER)
-        .context("the rendered bootstrap has no provider's cluster")?
-        .to_owned();
-    if cell == Cell::Alone {
-        clusters.retain(|cluster| cluster["name"] != SERVER_CLUSTER);
-    }
-    let connection_manager = bootstrap
-        .pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
-        .context("the rendered bootstrap has no listener")?;
-    let filters = connection_manager["http_filters"]
-        .as_array_mut()
-        .context("the rendered listener has no HTTP filters")?;
-    let without: &[&str] = match cell {
-        Cell::Alone => &[".ext_proc.v3.ExternalProcessor", ".wasm.v3.Wasm"],
-        Cell::Noop => &[".wasm.v3.Wasm"],
-        Cell::NoopMeter | Cell::Meseta => &[],
-    };
-    for kind in without {
-        let before = filters.len();
-        filters.retain(|filter| {
-            !filter["typed_config"]["@type"]
-                .as_str()
-                .is_some_and(|url| url.ends_with(kind))
-        });
-        anyhow::ensure!(filters.len() + 1 == before, "not one filter is `{kind}`");
-    }
-    if cell == Cell::Alone {
-        let action = connection_manager
-            .pointer_mut("/route_config/virtual_hosts/0/routes/0/route")
-            .and_then(Value::as_object_mut)
-            .context("the rendered listener has no route")?;
-        action
-            .remove("cluster_header")
-            .context("the rendered route names no cluster header")?;
-        action.insert("cluster".to_owned(), json!(provider));
-    }
-    Ok(provider)
-}
-
 fn start_server(
     cell: Cell,
     programs: &Programs,
@@ -309,7 +211,7 @@ fn start_server(
             command.arg("--socket").arg(files.socket());
             command
         }
-        Cell::Meseta => {
+        _ => {
             let mut command = Command::new(&programs.meseta);
             command.args(["serve", "--config"]).arg(files.config());
             command
@@ -321,9 +223,10 @@ fn start_server(
         }
     };
     command.env(KEY.0, KEY.1);
-    let name = match cell {
-        Cell::Meseta => "meseta",
-        _ => "the no-op server",
+    let name = if cell.is_product() {
+        "meseta"
+    } else {
+        "the no-op server"
     };
     Process::start(name, command, log).map(Some)
 }
@@ -343,7 +246,7 @@ async fn wait_for_file(path: &Path, process: &mut Process) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Asks Envoy's admin interface where its listener is.
+/// Asks Envoy's admin interface where its listener for clients is.
 async fn listener_address(admin: &Path, envoy: &mut Process) -> anyhow::Result<SocketAddr> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
@@ -352,13 +255,7 @@ async fn listener_address(admin: &Path, envoy: &mut Process) -> anyhow::Result<S
             .await
             .ok()
             .and_then(|body| serde_json::from_slice::<Value>(&body).ok())
-            .and_then(|listeners| {
-                listeners
-                    .pointer("/listener_statuses/0/local_address/socket_address/port_value")
-                    .and_then(Value::as_u64)
-            })
-            .and_then(|port| u16::try_from(port).ok())
-            .filter(|&port| port != 0);
+            .and_then(|listeners| client_port(&listeners));
         if let Some(port) = port {
             return Ok((Ipv4Addr::LOCALHOST, port).into());
         }
@@ -388,9 +285,13 @@ async fn admin_get(socket: &Path, path: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Waits until a chat passes: the server's health must be known first, for example.
-async fn wait_for_answer(address: SocketAddr, envoy: &mut Process) -> anyhow::Result<()> {
+async fn wait_for_answer(
+    cell: Cell,
+    address: SocketAddr,
+    envoy: &mut Process,
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_TIMEOUT;
-    let chat = Exchange::chat();
+    let chat = Exchange::chat(cell.model());
     loop {
         envoy.ensure_running()?;
         let result = match Connection::open(address).await {
@@ -404,88 +305,5 @@ async fn wait_for_answer(address: SocketAddr, envoy: &mut Process) -> anyhow::Re
             }
             Err(_) => tokio::time::sleep(POLL).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rendered() -> Value {
-        let filter = |kind: &str| json!({"name": kind, "typed_config": {"@type": kind}});
-        json!({"static_resources": {
-            "listeners": [{"filter_chains": [{"filters": [{"typed_config": {
-                "http_filters": [
-                    filter("x/a.ext_proc.v3.ExternalProcessor"),
-                    filter("x/a.wasm.v3.Wasm"),
-                    filter("x/a.router.v3.Router"),
-                ],
-                "route_config": {"virtual_hosts": [{"routes": [{"route": {
-                    "cluster_header": "x-meseta-cluster", "timeout": "300s",
-                }}]}]},
-            }}]}]}],
-            "clusters": [{"name": "meseta_server"}, {"name": "provider"}],
-        }})
-    }
-
-    fn filters(bootstrap: &Value) -> Vec<&str> {
-        bootstrap
-            .pointer(
-                "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters",
-            )
-            .and_then(Value::as_array)
-            .expect("filters")
-            .iter()
-            .filter_map(|filter| filter["name"].as_str())
-            .collect()
-    }
-
-    #[test]
-    fn envoy_alone_has_one_fixed_cluster_and_no_server() {
-        let mut bootstrap = rendered();
-        assert_eq!(
-            derive(Cell::Alone, &mut bootstrap).expect("derived"),
-            "provider"
-        );
-        assert_eq!(filters(&bootstrap), ["x/a.router.v3.Router"]);
-        assert_eq!(
-            bootstrap["static_resources"]["clusters"],
-            json!([{"name": "provider"}])
-        );
-        let route = bootstrap
-            .pointer("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/route");
-        assert_eq!(
-            route,
-            Some(&json!({"cluster": "provider", "timeout": "300s"}))
-        );
-    }
-
-    #[test]
-    fn the_floor_lacks_the_meter_alone() {
-        let mut bootstrap = rendered();
-        derive(Cell::Noop, &mut bootstrap).expect("derived");
-        assert_eq!(
-            filters(&bootstrap),
-            ["x/a.ext_proc.v3.ExternalProcessor", "x/a.router.v3.Router"]
-        );
-        let clusters = bootstrap["static_resources"]["clusters"].as_array();
-        assert_eq!(clusters.map(Vec::len), Some(2));
-    }
-
-    #[test]
-    fn the_product_is_measured_as_it_is_rendered() {
-        for cell in [Cell::Meseta, Cell::NoopMeter] {
-            let mut bootstrap = rendered();
-            derive(cell, &mut bootstrap).expect("derived");
-            assert_eq!(bootstrap, rendered());
-        }
-    }
-
-    #[test]
-    fn a_bootstrap_of_another_shape_is_refused() {
-        let mut bootstrap = rendered();
-        derive(Cell::Noop, &mut bootstrap).expect("derived");
-        assert!(derive(Cell::Noop, &mut bootstrap).is_err(), "no meter left");
-        assert!(derive(Cell::Alone, &mut json!({})).is_err());
     }
 }

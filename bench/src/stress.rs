@@ -14,10 +14,11 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use crate::cell::{Cell, TARGETS};
 use crate::load::{Answered, Connection};
 use crate::processes::{raise_open_files, Memory};
 use crate::report::{cpus, mebibytes};
-use crate::stack::{Cell, Stack};
+use crate::stack::Stack;
 use crate::statistics::percentile;
 use crate::upstream::{Exchange, Pace, Upstream};
 use crate::ProgramArgs;
@@ -43,9 +44,47 @@ pub(crate) struct Options {
     /// Envoy's workers
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     workers: u32,
+    /// Have the server call the provider, by default through Envoy
+    #[arg(
+        long,
+        value_name = "WAY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "envoy"
+    )]
+    relay: Option<Egress>,
     /// Write the report as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// How the server's own calls reach the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Egress {
+    /// Through Envoy's egress listener.
+    Envoy,
+    /// Straight.
+    Direct,
+}
+
+impl Options {
+    fn cell(&self) -> Cell {
+        match self.relay {
+            None => Cell::Meseta,
+            Some(Egress::Envoy) => Cell::Relay,
+            Some(Egress::Direct) => Cell::Straight,
+        }
+    }
+}
+
+/// How many connections a stream has at most in one process: client and provider are one, and a relay
+/// goes through Envoy twice.
+fn connections(cell: Cell) -> u64 {
+    if cell.is_relay_through_envoy() {
+        3
+    } else {
+        2
+    }
 }
 
 /// Runs the streams and prints what became of them.
@@ -54,21 +93,21 @@ pub(crate) struct Options {
 /// When the stack does not start or a stream fails.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let programs = options.programs.find()?;
-    // Client and provider are one process, Envoy has as many connections.
-    raise_open_files(2 * u64::from(options.streams) + OTHER_FILES)?;
+    let cell = options.cell();
+    raise_open_files(connections(cell) * u64::from(options.streams) + OTHER_FILES)?;
     let events = options.seconds as usize + 1;
     let dir = tempfile::Builder::new().prefix("mb").tempdir()?;
     let upstream = Upstream::start(events, PACE).await?;
     let mut stack = Stack::start(
-        Cell::Meseta,
+        cell,
         &programs,
         dir.path(),
-        upstream.address,
+        &[upstream.address; TARGETS],
         options.workers,
     )
     .await?;
 
-    let exchange = Arc::new(Exchange::stream(events, Pace::Paced));
+    let exchange = Arc::new(Exchange::stream(cell.model(), events, Pace::Paced));
     let before = usage(&stack)?;
     let outcome = open_all(
         stack.address,
@@ -83,16 +122,17 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     stack.stop().await?;
 
     let report = Report {
+        way: cell.description(),
         cpus: cpus(),
         workers: options.workers,
         streams: options.streams,
         events_each: events,
-        completed: outcome.first_bytes.len(),
+        completed: outcome.first_events.len(),
         failed: outcome.failed.values().sum(),
         peak_streams: upstream.peak_streams(),
         seconds: outcome.elapsed.as_secs_f64(),
-        first_byte_p50_ms: millis(percentile(&outcome.first_bytes, 0.5)),
-        first_byte_p99_ms: millis(percentile(&outcome.first_bytes, 0.99)),
+        first_event_p50_ms: millis(percentile(&outcome.first_events, 0.5)),
+        first_event_p99_ms: millis(percentile(&outcome.first_events, 0.99)),
         processes: before
             .into_iter()
             .zip(after)
@@ -163,6 +203,7 @@ impl ProcessReport {
 /// What became of the streams, and what they cost.
 #[derive(Debug, Serialize)]
 struct Report {
+    way: &'static str,
     cpus: usize,
     workers: u32,
     streams: u32,
@@ -172,8 +213,8 @@ struct Report {
     /// The most streams that the provider served at once.
     peak_streams: usize,
     seconds: f64,
-    first_byte_p50_ms: f64,
-    first_byte_p99_ms: f64,
+    first_event_p50_ms: f64,
+    first_event_p99_ms: f64,
     processes: Vec<ProcessReport>,
     failures: BTreeMap<String, usize>,
 }
@@ -182,9 +223,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} streams of {} events, one a second; {} CPUs, which client, provider, Envoy \
+            "{}\n{} streams of {} events, one a second; {} CPUs, which client, provider, Envoy \
              (workers: {}) and server share",
-            self.streams, self.events_each, self.cpus, self.workers
+            self.way, self.streams, self.events_each, self.cpus, self.workers
         )?;
         writeln!(
             f,
@@ -193,8 +234,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  first byte: p50 {:.0} ms, p99 {:.0} ms",
-            self.first_byte_p50_ms, self.first_byte_p99_ms
+            "  first event: p50 {:.0} ms, p99 {:.0} ms",
+            self.first_event_p50_ms, self.first_event_p99_ms
         )?;
         for process in &self.processes {
             writeln!(
@@ -223,8 +264,8 @@ fn millis(duration: Duration) -> f64 {
 #[derive(Debug, Default)]
 struct Outcome {
     elapsed: Duration,
-    /// Of each stream that completed, from request to first byte; sorted.
-    first_bytes: Vec<Duration>,
+    /// Of each stream that completed, from request to first event; sorted.
+    first_events: Vec<Duration>,
     /// How many streams failed for which reason.
     failed: BTreeMap<String, usize>,
 }
@@ -255,18 +296,20 @@ async fn open_all(
         let result: anyhow::Result<Answered> =
             ended.context("a stream's task failed").and_then(|r| r);
         match result {
-            Ok(answered) => outcome.first_bytes.push(answered.first_byte),
+            Ok(answered) => outcome.first_events.push(answered.first_event),
             Err(error) => *outcome.failed.entry(format!("{error:#}")).or_default() += 1,
         }
     }
     outcome.elapsed = start.elapsed();
-    outcome.first_bytes.sort_unstable();
+    outcome.first_events.sort_unstable();
     outcome
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::MODEL;
+    use clap::Parser as _;
 
     #[tokio::test]
     async fn streams_run_at_once_and_failures_are_counted_by_reason() {
@@ -274,19 +317,38 @@ mod tests {
             .await
             .expect("listens");
         let lasts = Duration::from_millis(300);
-        let good = Arc::new(Exchange::stream(4, Pace::Paced));
+        let good = Arc::new(Exchange::stream(MODEL, 4, Pace::Paced));
         let outcome = open_all(upstream.address, &good, 20, lasts).await;
-        assert_eq!(outcome.first_bytes.len(), 20);
+        assert_eq!(outcome.first_events.len(), 20);
         assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
         assert!(upstream.peak_streams() > 10, "{}", upstream.peak_streams());
 
         let other = Arc::new(Exchange {
-            answer: Exchange::stream(5, Pace::Paced).answer,
-            ..Exchange::stream(4, Pace::Paced)
+            answer: Exchange::stream(MODEL, 5, Pace::Paced).answer,
+            ..Exchange::stream(MODEL, 4, Pace::Paced)
         });
         let outcome = open_all(upstream.address, &other, 3, lasts).await;
-        assert!(outcome.first_bytes.is_empty());
+        assert!(outcome.first_events.is_empty());
         assert_eq!(outcome.failed.values().sum::<usize>(), 3);
         assert_eq!(outcome.failed.len(), 1, "{:?}", outcome.failed);
+    }
+
+    #[test]
+    fn a_relay_goes_through_envoy_unless_the_other_way_is_asked_for() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            options: Options,
+        }
+        let cell = |arguments: &[&str]| {
+            let always = ["stress", "--envoy", "/envoy"];
+            let cli = Cli::try_parse_from(always.iter().chain(arguments)).expect("arguments");
+            cli.options.cell()
+        };
+        assert_eq!(cell(&[]), Cell::Meseta);
+        assert_eq!(cell(&["--relay"]), Cell::Relay);
+        assert_eq!(cell(&["--relay", "--streams", "2"]), Cell::Relay);
+        assert_eq!(cell(&["--relay=envoy"]), Cell::Relay);
+        assert_eq!(cell(&["--relay=direct"]), Cell::Straight);
     }
 }

@@ -27,10 +27,10 @@ pub(crate) struct Exchange {
     pub(crate) answer: Bytes,
     /// Events in the answer; 0 for a body that is not a stream.
     pub(crate) events: usize,
+    /// Where the first event of the answer's body ends; the length of one that is not a stream.
+    pub(crate) first_event: usize,
 }
 
-/// The model that clients name, provider included.
-pub(crate) const MODEL: &str = "openai/gpt-4o-mini";
 /// What tells a request for a stream, and one for a stream that is paced.
 const STREAM_FLAG: &[u8] = b"\"stream\":true";
 const PACED_FLAG: &[u8] = b"\"user\":\"paced\"";
@@ -46,36 +46,42 @@ pub(crate) enum Pace {
 }
 
 impl Exchange {
-    /// A short question and a short answer.
-    pub(crate) fn chat() -> Self {
+    /// A short question to a model and a short answer.
+    pub(crate) fn chat(model: &str) -> Self {
+        let answer = chat_answer();
         Self {
-            request: request(""),
-            answer: Bytes::from(chat_answer()),
+            request: request(model, ""),
+            first_event: answer.len(),
+            answer: Bytes::from(answer),
             events: 0,
         }
     }
 
     /// A short question and an answer of `events` events, the terminal one included.
-    pub(crate) fn stream(events: usize, pace: Pace) -> Self {
-        let answer: Vec<u8> = stream_events(events).concat();
+    pub(crate) fn stream(model: &str, events: usize, pace: Pace) -> Self {
+        let all = stream_events(events);
         Self {
             // The client asks for the usage itself, so that nothing is taken out on the way and
             // the answer is the same with and without a server that reads it.
-            request: request(match pace {
-                Pace::Flood => ",\"stream\":true,\"stream_options\":{\"include_usage\":true}",
-                Pace::Paced => {
-                    ",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"paced\""
-                }
-            }),
-            answer: Bytes::from(answer),
-            events: events.max(MIN_EVENTS),
+            request: request(
+                model,
+                match pace {
+                    Pace::Flood => ",\"stream\":true,\"stream_options\":{\"include_usage\":true}",
+                    Pace::Paced => {
+                        ",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"paced\""
+                    }
+                },
+            ),
+            first_event: all.first().map_or(0, Vec::len),
+            answer: Bytes::from(all.concat()),
+            events: all.len(),
         }
     }
 }
 
-fn request(extra: &str) -> Bytes {
+fn request(model: &str, extra: &str) -> Bytes {
     let body = format!(
-        "{{\"model\":\"{MODEL}\",\"messages\":[{{\"role\":\"system\",\"content\":\"You are a \
+        "{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"system\",\"content\":\"You are a \
          helpful assistant.\"}},{{\"role\":\"user\",\"content\":\"What is the capital of \
          Spain, and since when?\"}}],\"temperature\":0.2{extra}}}"
     );
@@ -141,7 +147,7 @@ fn stream_events(events: usize) -> Vec<Vec<u8>> {
 pub(crate) struct Upstream {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    streams: Arc<Streams>,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
 
@@ -159,29 +165,30 @@ struct Answers {
     /// Each event in a chunk of its own; the last with the end of the body.
     events: Vec<Bytes>,
     pace: Duration,
-    streams: Arc<Streams>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Streams {
-    running: AtomicUsize,
-    peak: AtomicUsize,
+struct Counts {
+    requests: AtomicUsize,
+    streams: AtomicUsize,
+    peak_streams: AtomicUsize,
 }
 
 /// A stream under way; dropped however it ends.
-struct Running<'a>(&'a Streams);
+struct Running<'a>(&'a Counts);
 
 impl<'a> Running<'a> {
-    fn new(streams: &'a Streams) -> Self {
-        let running = streams.running.fetch_add(1, Ordering::Relaxed) + 1;
-        streams.peak.fetch_max(running, Ordering::Relaxed);
-        Self(streams)
+    fn new(counts: &'a Counts) -> Self {
+        let streams = counts.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        counts.peak_streams.fetch_max(streams, Ordering::Relaxed);
+        Self(counts)
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -192,8 +199,8 @@ impl Upstream {
             .await
             .context("the mock provider cannot listen")?;
         let address = listener.local_addr()?;
-        let streams = Arc::new(Streams::default());
-        let answers = Arc::new(Answers::new(events, pace, Arc::clone(&streams)));
+        let counts = Arc::new(Counts::default());
+        let answers = Arc::new(Answers::new(events, pace, Arc::clone(&counts)));
         let task = tokio::spawn(async move {
             loop {
                 // What stops an accept (descriptors run out) passes, and shows as failed exchanges.
@@ -209,19 +216,24 @@ impl Upstream {
         });
         Ok(Self {
             address,
-            streams,
+            counts,
             task,
         })
     }
 
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> usize {
+        self.counts.requests.load(Ordering::Relaxed)
+    }
+
     /// The most streams that were under way at once.
     pub(crate) fn peak_streams(&self) -> usize {
-        self.streams.peak.load(Ordering::Relaxed)
+        self.counts.peak_streams.load(Ordering::Relaxed)
     }
 }
 
 impl Answers {
-    fn new(events: usize, pace: Duration, streams: Arc<Streams>) -> Self {
+    fn new(events: usize, pace: Duration, counts: Arc<Counts>) -> Self {
         let json = chat_answer();
         let mut events: Vec<Vec<u8>> = stream_events(events)
             .into_iter()
@@ -246,7 +258,7 @@ impl Answers {
             ),
             events: events.into_iter().map(Bytes::from).collect(),
             pace,
-            streams,
+            counts,
         }
     }
 
@@ -258,8 +270,9 @@ impl Answers {
             let Some(close) = read_request(&mut stream, &mut buffer, &mut body).await? else {
                 return Ok(());
             };
+            self.counts.requests.fetch_add(1, Ordering::Relaxed);
             if contains(&body, STREAM_FLAG) {
-                let _running = Running::new(&self.streams);
+                let _running = Running::new(&self.counts);
                 let pace = contains(&body, PACED_FLAG).then_some(self.pace);
                 self.stream(&mut stream, pace).await?;
             } else {
@@ -326,11 +339,12 @@ async fn read_request(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::MODEL;
     use crate::load::Connection;
 
     #[test]
     fn the_question_and_the_answer_are_short() {
-        let chat = Exchange::chat();
+        let chat = Exchange::chat(MODEL);
         let head = request_head(&chat.request)
             .expect("well-formed")
             .expect("complete");
@@ -348,12 +362,13 @@ mod tests {
 
     #[test]
     fn a_stream_has_the_events_it_says_and_each_is_json() {
-        let stream = Exchange::stream(200, Pace::Flood);
+        let stream = Exchange::stream(MODEL, 200, Pace::Flood);
         let text = std::str::from_utf8(&stream.answer).expect("text");
         let events: Vec<&str> = text.split_terminator("\n\n").collect();
         assert_eq!(events.len(), 200);
         assert_eq!(stream.events, 200);
         assert_eq!(events[199], "data: [DONE]");
+        assert_eq!(stream.first_event, events[0].len() + 2);
         for event in &events[..199] {
             let data = event.strip_prefix("data: ").expect("data");
             serde_json::from_str::<serde_json::Value>(data).expect("JSON");
@@ -367,18 +382,18 @@ mod tests {
             .expect("listens");
         let mut connection = Connection::open(upstream.address).await.expect("connects");
         for exchange in [
-            Exchange::chat(),
-            Exchange::stream(20, Pace::Flood),
-            Exchange::stream(20, Pace::Paced),
-            Exchange::chat(),
+            Exchange::chat(MODEL),
+            Exchange::stream(MODEL, 20, Pace::Flood),
+            Exchange::stream(MODEL, 20, Pace::Paced),
+            Exchange::chat(MODEL),
         ] {
             connection.exchange(&exchange).await.expect("the answer");
         }
-        assert_eq!(upstream.peak_streams(), 1);
+        assert_eq!((upstream.requests(), upstream.peak_streams()), (4, 1));
         let error = connection
             .exchange(&Exchange {
-                answer: Exchange::stream(21, Pace::Flood).answer,
-                ..Exchange::stream(20, Pace::Flood)
+                answer: Exchange::stream(MODEL, 21, Pace::Flood).answer,
+                ..Exchange::stream(MODEL, 20, Pace::Flood)
             })
             .await
             .expect_err("another stream");
@@ -392,7 +407,7 @@ mod tests {
             let mut connection = Connection::open(upstream.address).await.expect("connects");
             let asked = std::time::Instant::now();
             connection
-                .exchange(&Exchange::stream(3, pace))
+                .exchange(&Exchange::stream(MODEL, 3, pace))
                 .await
                 .expect("the answer");
             asked.elapsed()

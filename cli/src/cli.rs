@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    down, launch, logs, reference, render, serve, status, supervise, translate, up, validate,
-    version,
+    down, launch, logs, reference, render, serve, status, supervise, targets, translate, up,
+    validate, version,
 };
 
 /// An AI-native data plane for stock Envoy.
@@ -29,6 +29,12 @@ pub enum Command {
     Status(status::Status),
     /// Show what the server, Envoy and their supervisor have logged
     Logs(logs::Logs),
+    /// Show how targets are, and take one out of service
+    ///
+    /// There is a line for each target of a name of `models`, then one for each other that the server has called. What is
+    /// known of a target is shared by all names that have it. A name that is marked `direct` is called by Envoy alone: that
+    /// says nothing of its target, and does not ask whether it is drained.
+    Targets(targets::Targets),
     /// Check a configuration without running it
     Validate(validate::Validate),
     /// Print what other programs need: Envoy's configuration, the filter, the schema

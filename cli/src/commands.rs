@@ -8,6 +8,7 @@ pub mod render;
 pub mod serve;
 pub mod status;
 pub mod supervise;
+pub mod targets;
 pub mod translate;
 pub mod up;
 pub mod validate;

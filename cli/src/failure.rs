@@ -1,7 +1,7 @@
 //! How a command ends badly: what is said, what the user can do, and the exit code.
 //!
 //! Owns the exit codes: 1 for what went wrong while running, 2 for what the user wrote (arguments, configuration),
-//! 3 for `status` when nothing runs and for `logs` when there are none. Must never carry a secret.
+//! 3 for `status` and `targets` when nothing runs and for `logs` when there are none. Must never carry a secret.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ pub const EXIT_CODES: [(u8, &str); 4] = [
     (2, "the arguments or the configuration are wrong"),
     (
         3,
-        "for `status`: nothing runs; for `logs`: there are none; for `translate`: something was lost",
+        "for `status` and `targets`: nothing runs; for `logs`: there are none; for `translate`: something was lost",
     ),
 ];
 

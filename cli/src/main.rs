@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Down(command) => command.run(&terminal),
         Command::Status(command) => command.run(&terminal),
         Command::Logs(command) => command.run(&terminal),
+        Command::Targets(command) => command.run(&terminal),
         Command::Validate(command) => command.run(&terminal),
         Command::Render(command) => command.run(&terminal),
         Command::Translate(command) => command.run(&terminal),

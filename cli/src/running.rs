@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use hyper::Method;
 use meseta_config::AdminAddress;
-use meseta_ext_proc::plain_http::{self, Peer};
+use meseta_ext_proc::plain_http::{self, CallError, Peer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::envoy::Admin;
+use crate::failure::Failure;
 use crate::instance::{reachable, ListenerRecord, Record, StateDir};
 
 /// One question; the server answers at once or not at all.
@@ -140,12 +141,7 @@ pub struct Reload {
 
 /// Asks a running instance for what it has in service.
 pub async fn ask(record: &Record, state: &StateDir) -> Result<InService> {
-    let admin = record
-        .admin
-        .as_deref()
-        .context("it has no admin port yet")?;
-    let admin: SocketAddr = admin.parse().context("its admin port is none")?;
-    let admin = Peer::Tcp(reachable(admin));
+    let admin = Peer::Tcp(admin(record)?);
     let config: Value = get(&admin, "/config").await?;
     let facts = Facts::of(&config)?;
     let envoy = Admin::at(AdminAddress::Unix(state.envoy_admin_socket()));
@@ -164,6 +160,100 @@ pub async fn ask(record: &Record, state: &StateDir) -> Result<InService> {
         facts,
         listeners,
     })
+}
+
+/// Where this machine reaches the admin port of an instance's server.
+pub fn admin(record: &Record) -> Result<SocketAddr> {
+    let admin = record.admin.as_deref();
+    let admin = admin.context("it has no admin port yet")?;
+    let admin: SocketAddr = admin.parse().context("its admin port is none")?;
+    Ok(reachable(admin))
+}
+
+/// What a change of a target has led to.
+#[derive(Debug, Deserialize)]
+pub struct Changed {
+    /// The target.
+    pub target: String,
+    /// How it is now.
+    pub state: String,
+    /// Whether it is out of service.
+    pub drained: bool,
+    /// How many attempts are under way.
+    pub in_flight: u32,
+    /// The names whose requests do not ask for that.
+    pub direct: Vec<String>,
+}
+
+impl Changed {
+    /// How it is now, in words.
+    pub fn in_words(&self) -> String {
+        let state = self.state.replace('_', " ");
+        match (self.drained, self.in_flight) {
+            (true, 1) => format!("{state}; 1 attempt is under way"),
+            (true, under_way @ 2..) => format!("{state}; {under_way} attempts are under way"),
+            _ => state,
+        }
+    }
+}
+
+/// How the targets of a server are, as its admin port tells it.
+pub async fn targets(admin: &Peer) -> Result<Value> {
+    let answer = plain_http::call(admin, Method::GET, "/targets", LIMIT).await;
+    let answer = answer.map_err(|error| unreachable(admin, error))?;
+    told(&answer)
+}
+
+/// Changes whether a target is in service: `drain` or `undrain`.
+pub async fn change_target(admin: &Peer, change: &str, target: &str) -> Result<Changed> {
+    let path = format!("/targets/{change}");
+    let body = serde_json::json!({ "target": target }).to_string();
+    let answer = plain_http::post(admin, &path, body, LIMIT).await;
+    let answer = answer.map_err(|error| unreachable(admin, error))?;
+    told(&answer)
+}
+
+fn unreachable(admin: &Peer, error: CallError) -> anyhow::Error {
+    let Peer::Tcp(address) = admin else {
+        return error.into();
+    };
+    let message = format!("no server answers at {address}: {error}");
+    match error {
+        CallError::Connection(_) => Failure::not_running(message).into(),
+        _ => Failure::run(message)
+            .hint("is it the admin port (`server.admin`)?")
+            .into(),
+    }
+}
+
+/// What the admin port says of targets, or why it says nothing.
+fn told<T: DeserializeOwned>(answer: &plain_http::Answer) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+        #[serde(default)]
+        near: Vec<String>,
+    }
+    if answer.status.is_success() {
+        return serde_json::from_slice(&answer.body)
+            .context("the server's admin port tells of targets in a form that is not known");
+    }
+    let Ok(refusal) = serde_json::from_slice::<Refusal>(&answer.body) else {
+        let message = format!("the server does not tell of targets: {}", answer.status);
+        return Err(Failure::run(message)
+            .hint("it is of another version, or what answers is not its admin port")
+            .into());
+    };
+    let near: Vec<String> = refusal
+        .near
+        .iter()
+        .map(|near| format!("`{near}`"))
+        .collect();
+    let hint = match near.is_empty() {
+        true => "`meseta targets` lists those that there are".to_owned(),
+        false => format!("is it {}?", near.join(" or ")),
+    };
+    Err(Failure::usage(refusal.error).hint(hint).into())
 }
 
 async fn get<T: DeserializeOwned>(peer: &Peer, path: &str) -> Result<T> {

@@ -118,7 +118,26 @@ pub struct Policy {
     pub resume: bool,
 }
 
+impl Pool {
+    /// Who calls its targets.
+    pub fn path(&self) -> UpstreamPath {
+        match self.mirror {
+            Some(_) => UpstreamPath::Relay,
+            None => self.policy.path(self.targets.len()),
+        }
+    }
+}
+
 impl Policy {
+    /// Who calls so many targets: what is said, else the server where only that will do.
+    pub(crate) fn path(&self, targets: usize) -> UpstreamPath {
+        let default = match targets > 1 || self.needs_relay() {
+            true => UpstreamPath::Relay,
+            false => UpstreamPath::Direct,
+        };
+        self.path.unwrap_or(default)
+    }
+
     /// Whether it asks for what only a relay can do, however many targets there are.
     pub fn needs_relay(&self) -> bool {
         self.resume

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use crate::config::Config;
 use crate::near;
-use crate::pool::{Destination, ModelRef, Policy, Pool, PoolTarget};
+use crate::pool::{Destination, ModelRef, Policy, Pool, PoolTarget, UpstreamPath};
 use crate::provider::Provider;
 
 /// How many near matches an unknown model gets.
@@ -37,6 +37,16 @@ pub struct Resolved<'a> {
     pub policy: &'a Policy,
     /// In the order of the file; at least one.
     pub targets: Cow<'a, [PoolTarget]>,
+}
+
+impl Resolved<'_> {
+    /// Who calls the provider.
+    pub fn path(&self) -> UpstreamPath {
+        match self.pool {
+            Some(pool) => pool.path(),
+            None => self.policy.path(self.targets.len()),
+        }
+    }
 }
 
 /// Why a request goes nowhere.

@@ -1,22 +1,28 @@
-//! The admin port: health, metrics and the configuration, for operators.
+//! The admin port: health, metrics, targets and the configuration, for operators.
 //!
-//! Binds loopback unless told otherwise and changes nothing. The configuration is printed with
-//! its secrets taken out.
+//! Binds loopback unless told otherwise, and changes nothing but whether a target is in service. The
+//! configuration is printed with its secrets taken out.
 
+mod targets;
+
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use arc_swap::ArcSwap;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::Router;
 use serde_json::json;
 
 use crate::reload::Attempt;
 use crate::service::Shared;
+
+/// The longest body that is read: it names a target.
+const MAX_BODY: usize = 16 * 1024;
 
 /// Whether the server takes new exchanges.
 #[derive(Debug, Default)]
@@ -54,6 +60,10 @@ pub(crate) fn router(
         .route("/metrics", get(metrics))
         .route("/config", get(config))
         .route("/status", get(status))
+        .route("/targets", get(targets::list))
+        .route("/targets/drain", post(targets::drain))
+        .route("/targets/undrain", post(targets::undrain))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Admin {
             shared,
             readiness,
@@ -74,7 +84,17 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         let dropped = i64::try_from(dropped.dropped_lines()).unwrap_or(i64::MAX);
         admin.shared.metrics.log_lines_dropped.set(dropped);
     }
-    match admin.shared.metrics.render() {
+    let known = targets::snapshot(&admin.shared.providers).await;
+    let config = Arc::clone(&admin.shared.generation.load().config);
+    let metrics = Arc::clone(&admin.shared.metrics);
+    let render = move || {
+        let configured: HashSet<&str> = targets::pool_targets(&config).collect();
+        let mut all = targets::with_configured(&config, known);
+        all.retain(|id, _| configured.contains(id.as_str()) || metrics.has_label(id.as_str()));
+        metrics.render(all.values())
+    };
+    let rendered = tokio::task::spawn_blocking(render).await;
+    match rendered.unwrap_or(Err(std::fmt::Error)) {
         Ok(text) => (
             [(
                 header::CONTENT_TYPE,

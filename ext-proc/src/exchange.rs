@@ -196,14 +196,16 @@ impl Exchange {
         cx: &mut task::Context<'_>,
     ) -> Poll<Result<ProcessingResponse, ExchangeError>> {
         let begun = Instant::now();
-        if self.context.outbox.is_empty() {
-            if let State::Relaying(relay) = &mut self.state {
+        if let State::Relaying(relay) = &mut self.state {
+            if self.context.outbox.is_empty() || relay.gathers() {
                 match relay.poll(&mut self.context, cx) {
                     Poll::Ready(Ok(Some(ending))) => {
                         self.ending = Some(ending);
                         self.state = State::Replied;
                     }
-                    Poll::Ready(Ok(None)) | Poll::Pending => {}
+                    Poll::Ready(Ok(None)) => {}
+                    // What may be in the outbox is to go out with what comes at once.
+                    Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(error)) => {
                         self.state = State::Ended;
                         return Poll::Ready(Err(error));

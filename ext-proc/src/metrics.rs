@@ -1,12 +1,18 @@
 //! Prometheus metrics of the server.
 //!
+//! What is known of targets is not kept here: `targets` prints it as it is when it is asked for.
+//!
 //! Owns every metric and its labels. Label sets are closed: values come from enums, from the
 //! configuration, or through [`Metrics::model_label`], which caps how many it lets in and counts
 //! what it turns away. Nothing that a client sends becomes a label without passing that cap.
 
+mod targets;
+
 use std::collections::HashSet;
 use std::sync::RwLock;
 
+use meseta_targets::TargetHealth;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -78,6 +84,9 @@ impl EncodeLabelSet for Phase {
     }
 }
 
+/// Before the name of each metric.
+const PREFIX: &str = "meseta";
+
 /// All metrics, and the registry that prints them.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -107,7 +116,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("meseta");
+        let mut registry = Registry::with_prefix(PREFIX);
         let in_flight = Gauge::default();
         registry.register(
             "exchanges_in_flight",
@@ -278,10 +287,23 @@ impl Metrics {
         model.to_owned()
     }
 
-    /// The text that Prometheus scrapes (OpenMetrics).
-    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+    /// Whether a model has a label of its own. Unlike [`model_label`](Self::model_label) it gives none.
+    pub(crate) fn has_label(&self, model: &str) -> bool {
+        self.models
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .contains(model)
+    }
+
+    /// The text that Prometheus scrapes (OpenMetrics), with these targets.
+    pub(crate) fn render<'a>(
+        &self,
+        targets: impl Iterator<Item = &'a TargetHealth>,
+    ) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &targets::registry(targets))?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -323,7 +345,7 @@ mod tests {
             .errors
             .get_or_create(&Reason("model_not_found"))
             .inc();
-        let text = metrics.render().unwrap();
+        let text = metrics.render(std::iter::empty()).unwrap();
         assert!(text.contains("meseta_errors_total{reason=\"model_not_found\"} 1"));
         assert!(text.contains("meseta_build_info{version="));
         assert_eq!(

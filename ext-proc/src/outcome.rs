@@ -185,6 +185,9 @@ impl Outcome {
             model: &self.model,
             requested_model: &self.requested_model,
             stream: self.stream,
+            consumer: "",
+            reservation: "",
+            input_tokens: 0,
         })
     }
 

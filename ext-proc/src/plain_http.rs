@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http::request::Builder;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{header, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -65,15 +66,39 @@ pub async fn call(
     path: &str,
     limit: Duration,
 ) -> Result<Answer, CallError> {
+    let request = Request::builder().method(method).uri(path);
+    send(peer, request, Bytes::new(), limit).await
+}
+
+/// Posts a text of JSON and reads the whole answer within `limit`.
+///
+/// # Errors
+/// When there is no whole answer in time; any status is an answer.
+pub async fn post(
+    peer: &Peer,
+    path: &str,
+    json: impl Into<Bytes>,
+    limit: Duration,
+) -> Result<Answer, CallError> {
+    let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    send(peer, request, json.into(), limit).await
+}
+
+async fn send(
+    peer: &Peer,
+    request: Builder,
+    body: Bytes,
+    limit: Duration,
+) -> Result<Answer, CallError> {
     let exchange = async {
         match peer {
             Peer::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
-                exchange(stream, &address.to_string(), method, path).await
+                exchange(stream, &address.to_string(), request, body).await
             }
             Peer::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await?;
-                exchange(stream, "localhost", method, path).await
+                exchange(stream, "localhost", request, body).await
             }
         }
     };
@@ -83,18 +108,21 @@ pub async fn call(
     }
 }
 
-async fn exchange<S>(stream: S, host: &str, method: Method, path: &str) -> Result<Answer, CallError>
+async fn exchange<S>(
+    stream: S,
+    host: &str,
+    request: Builder,
+    body: Bytes,
+) -> Result<Answer, CallError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
+    let request = request
         .header(header::HOST, host)
         .header(header::USER_AGENT, "meseta")
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::new(body))?;
     let exchange = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
@@ -155,6 +183,20 @@ mod tests {
             "{request}"
         );
         assert!(request.contains("host: 127.0.0.1:"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_text_of_json_is_posted_with_its_type_and_length() {
+        let (peer, served) = once("HTTP/1.1 200 OK\r\n\r\n").await;
+        let limit = Duration::from_secs(10);
+        post(&peer, "/x", "{}", limit).await.unwrap();
+        let request = served.await.unwrap();
+        assert!(request.starts_with("POST /x HTTP/1.1\r\n"), "{request}");
+        assert!(
+            request.contains("content-type: application/json\r\n"),
+            "{request}"
+        );
+        assert!(request.contains("content-length: 2\r\n"), "{request}");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bucket::{since, Bucket, Denied, LATEST};
+use crate::bucket::{since, Bucket, Correction, Denied, LATEST};
 use crate::calendar::Span;
 use crate::rule::Rule;
 use crate::shard::{Kind, Record, MARK};
@@ -47,25 +47,23 @@ pub(crate) fn admit(
     })
 }
 
-/// Corrects a reserved amount to the actual one.
+/// Corrects a reserved amount; `None` where that changes nothing.
 pub(crate) fn correct(
     rule: &Rule,
     record: Option<Record>,
     key: u64,
-    (reserved, actual): (u64, u64),
+    correction: Correction,
     mark: u64,
     now: u64,
 ) -> Option<Record> {
-    if reserved == actual {
-        return None;
-    }
     if let Some(scale) = rule.scale() {
         let bucket = bucket(record);
-        let after = scale.correct(bucket, reserved, actual, mark, now);
+        let after = scale.correct(bucket, correction, mark, now);
         return changed(bucket, after).map(|bucket| of_bucket(key, bucket));
     }
     let before = counter(record);
-    let after = window::correct(rule.per(), before, reserved, actual, mark, now);
+    let after = window::correct(rule.per(), before, correction, mark, now);
+    let after = after.filter(|after| before.is_some() || after.count > 0);
     changed(before, after).map(|counter| of_counter(rule, key, counter))
 }
 

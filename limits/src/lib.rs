@@ -5,6 +5,7 @@
 //! - [`Meter`]: [`admit`](Meter::admit) reserves what a request is expected to use,
 //!   [`settle`](Meter::settle) corrects it to what it did use, [`peek`](Meter::peek) only looks.
 //! - [`Reservation`]: what was reserved, as text that travels with the request.
+//! - [`Order`], [`Standings`]: what server and meter tell each other, as text likewise.
 //! - [`Store`]: where the state is; [`MemoryStore`] keeps it in this process.
 //! - [`headers`]: what a client is told.
 //!
@@ -32,17 +33,21 @@ mod calendar;
 mod counting;
 pub mod headers;
 mod meter;
+mod order;
 mod reservation;
 mod rule;
 mod rules;
 pub mod shard;
 mod standing;
+mod standings;
 mod store;
 mod window;
 
 pub use meter::{Admission, AdmitError, Charge, Meter, Settled, MAX_CHARGES};
+pub use order::{Order, OrderError};
 pub use reservation::{Reservation, ReservationError};
 pub use rule::{Per, Rule, RuleError, RuleName, Unit};
 pub use rules::{RuleSet, RuleSetError};
 pub use standing::{Amounts, Reason, Refused, Standing, Stats};
+pub use standings::{Standings, StandingsError};
 pub use store::{MemoryStore, Store};

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::bucket::Denied;
+use crate::bucket::{Correction, Denied};
 use crate::counting::{self, nanos};
 use crate::reservation::{Entry, Reservation};
 use crate::rule::{Rule, RuleName};
@@ -243,13 +243,16 @@ impl Meter {
                 settled.unknown.push(entry.rule.clone());
                 continue;
             };
-            let amounts = (entry.amount, actual.of(entry.unit));
+            let correction = Correction::Settled {
+                reserved: entry.amount,
+                actual: actual.of(entry.unit),
+            };
             let key = rule.key(entry.subject);
             let outcome = self.correct(
                 store,
                 rule,
                 key,
-                amounts,
+                correction,
                 entry.mark,
                 now,
                 &mut settled.stats,
@@ -362,8 +365,9 @@ impl Meter {
     ) {
         for step in steps {
             if let Some(mark) = step.mark {
-                let amounts = (amounts.of(step.rule.unit()), 0);
-                let _ = self.correct(store, step.rule, step.key, amounts, mark, now, stats);
+                let reserved = amounts.of(step.rule.unit());
+                let correction = Correction::Undone { reserved };
+                let _ = self.correct(store, step.rule, step.key, correction, mark, now, stats);
             }
         }
     }
@@ -377,7 +381,7 @@ impl Meter {
         store: &S,
         rule: &Rule,
         key: u64,
-        amounts: (u64, u64),
+        correction: Correction,
         mark: u64,
         now: u64,
         stats: &mut Stats,
@@ -388,7 +392,7 @@ impl Meter {
                 corrupt: u32::from(corrupt),
                 ..Stats::default()
             };
-            let record = counting::correct(rule, shard.find(key), key, amounts, mark, now);
+            let record = counting::correct(rule, shard.find(key), key, correction, mark, now);
             let changed = record
                 .map(|record| shard.with(&record, Duration::from_nanos(now), self.capacity))
                 .transpose();

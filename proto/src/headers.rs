@@ -16,6 +16,18 @@ pub const MODEL: &str = "x-meseta-model";
 /// On the meter's own refusals, which are final.
 pub const METER: &str = "x-meseta-meter";
 
+/// To the meter: what to charge for the request, as the text of `meseta_limits::Order`. The server
+/// alone sets it; without it nothing is limited.
+pub const CHARGE: &str = "x-meseta-charge";
+
+/// From the meter, on answers to what it has let through: where the subjects stand, as the text of
+/// `meseta_limits::Standings`. For the server alone.
+pub const STANDING: &str = "x-meseta-standing";
+
+/// From the meter, on answers to relayed calls: what is reserved, as the text of
+/// `meseta_limits::Reservation`. For the server alone.
+pub const RESERVATION: &str = "x-meseta-reservation";
+
 /// On Envoy's own answers to the server's calls: response flags and details, with `;` between them.
 pub const ENVOY: &str = "x-meseta-envoy";
 
@@ -31,8 +43,9 @@ pub const ATTEMPTS: &str = "x-meseta-attempts";
 
 /// Headers that no provider may see: of ours and of Envoy's, what they tell of the client, and what
 /// clients say to the proxy alone.
-pub const HIDDEN: [&str; 12] = [
+pub const HIDDEN: [&str; 13] = [
     CLUSTER,
+    CHARGE,
     MODEL,
     crate::LISTENER_KEY,
     "x-envoy-external-address",

@@ -30,6 +30,12 @@ pub struct RequestMetadata<'a> {
     pub requested_model: &'a str,
     /// Whether the client asked for a stream.
     pub stream: bool,
+    /// Who calls, as far as that is known.
+    pub consumer: &'a str,
+    /// What a relayed call has reserved, as the text of `meseta_limits::Reservation`.
+    pub reservation: &'a str,
+    /// How many tokens the prompt is estimated to have.
+    pub input_tokens: u64,
 }
 
 impl<'a> RequestMetadata<'a> {
@@ -51,9 +57,15 @@ impl<'a> RequestMetadata<'a> {
     pub const REQUESTED_MODEL: &'static str = "requested_model";
     /// Field: stream, a flag.
     pub const STREAM: &'static str = "stream";
+    /// Field: consumer, text.
+    pub const CONSUMER: &'static str = "consumer";
+    /// Field: reservation, text.
+    pub const RESERVATION: &'static str = "reservation";
+    /// Field: estimated prompt tokens, a number.
+    pub const INPUT_TOKENS: &'static str = "input_tokens";
 
     /// All fields with their values, in a fixed order.
-    pub fn fields(&self) -> [(&'static str, Scalar<'a>); 8] {
+    pub fn fields(&self) -> [(&'static str, Scalar<'a>); 11] {
         [
             (Self::VERSION, Scalar::Number(f64::from(crate::VERSION))),
             (Self::LISTENER, Scalar::Text(self.listener)),
@@ -63,6 +75,9 @@ impl<'a> RequestMetadata<'a> {
             (Self::MODEL, Scalar::Text(self.model)),
             (Self::REQUESTED_MODEL, Scalar::Text(self.requested_model)),
             (Self::STREAM, Scalar::Flag(self.stream)),
+            (Self::CONSUMER, Scalar::Text(self.consumer)),
+            (Self::RESERVATION, Scalar::Text(self.reservation)),
+            (Self::INPUT_TOKENS, number(self.input_tokens)),
         ]
     }
 }
@@ -152,6 +167,9 @@ mod tests {
             model: "m",
             requested_model: "r",
             stream: true,
+            consumer: "c",
+            reservation: "v1",
+            input_tokens: 1,
         };
         let mut names: Vec<_> = request.fields().iter().map(|(name, _)| *name).collect();
         names.sort_unstable();

@@ -198,7 +198,7 @@ async fn read(logs: &mut [Log], follow: bool) -> Result<()> {
 }
 
 /// Whether the reader of our output has gone: a log that stays silent would never find out by writing.
-fn nobody_reads() -> bool {
+pub(super) fn nobody_reads() -> bool {
     let stdout = io::stdout();
     // Errors and the end are told without being asked for.
     let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
@@ -212,7 +212,8 @@ fn nobody_reads() -> bool {
         .any(|stdout| stdout.revents().intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
-fn reader_is_gone(error: &anyhow::Error) -> bool {
+/// Whether writing failed because nobody reads: an end like any other.
+pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

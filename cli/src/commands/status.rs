@@ -48,14 +48,7 @@ impl Status {
 }
 
 fn text(terminal: &Terminal, state: &StateDir, record: Option<Record>) -> Result<()> {
-    let Some(record) = record else {
-        return Err(Failure::not_running(nothing(state)).into());
-    };
-    match record.phase {
-        Phase::Ready => {}
-        Phase::Starting => return Err(Failure::not_running("an instance is starting").into()),
-        Phase::Stopping => return Err(Failure::not_running("an instance is stopping").into()),
-    }
+    let record = in_service(state, record)?;
     let service = supervisor::block_on(async { Ok(running::ask(&record, state).await) })?;
     let (service, unknown) = match service {
         Ok(service) => (Some(service), None),
@@ -71,6 +64,23 @@ fn text(terminal: &Terminal, state: &StateDir, record: Option<Record>) -> Result
         summary::warn_of_reloads(terminal, &service.reloads, state);
     }
     Ok(())
+}
+
+/// What serves in a state directory; a failure that says why nothing does.
+pub(super) fn serving(state: &StateDir) -> Result<Record, Failure> {
+    let record = Record::read(state).filter(|record| record.supervisor.is_alive());
+    in_service(state, record)
+}
+
+fn in_service(state: &StateDir, record: Option<Record>) -> Result<Record, Failure> {
+    let Some(record) = record else {
+        return Err(Failure::not_running(nothing(state)));
+    };
+    match record.phase {
+        Phase::Ready => Ok(record),
+        Phase::Starting => Err(Failure::not_running("an instance is starting")),
+        Phase::Stopping => Err(Failure::not_running("an instance is stopping")),
+    }
 }
 
 fn nothing(state: &StateDir) -> String {

@@ -203,7 +203,9 @@ impl Answering {
         };
         // What Envoy answers is in the client's API already.
         let translation = translation.filter(|_| from_provider);
-        let resumable = resumable && (200..300).contains(&head.status);
+        // What passes in this API has identifiers that no other provider may speak of.
+        let is_bound = translation.is_none() && api == Some(Api::OpenAiResponses);
+        let resumable = resumable && (200..300).contains(&head.status) && !is_bound;
         let is_stream = kind == BodyKind::EventStream
             || api.is_some_and(|api| {
                 api == Api::BedrockConverse && translation::is_own_stream(api, true, content_type)

@@ -70,10 +70,11 @@ impl Tail {
         }
     }
 
+    /// Whether an empty line comes last, in any of the forms that lines end in.
     fn ends_event(self) -> bool {
         matches!(
             self.0,
-            [_, _, b'\n', b'\n'] | [_, _, b'\r', b'\r'] | [b'\r', b'\n', b'\r', b'\n']
+            [_, _, b'\n', b'\n'] | [_, _, b'\r', b'\r'] | [_, b'\n', b'\r', b'\n']
         )
     }
 }

@@ -12,20 +12,21 @@
 //!   or is broken off.
 
 mod attempt;
+mod endings;
 mod failed;
 mod mirror;
 mod opening;
 mod resumption;
 mod terms;
+mod timing;
 
-use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
-use hermesllm::error::{ApiError, ErrorCode};
-use meseta_config::{Mirror, ModelRef, Policy, Resolved, UpstreamPath};
-use meseta_targets::{Exhausted, Next, Plan, Verdict};
+use hermesllm::error::ApiError;
+use meseta_config::{Mirror, ModelRef, Policy, Resolved};
+use meseta_targets::{Exhausted, Next, Plan};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
@@ -36,13 +37,11 @@ use self::opening::Opening;
 use super::answer::Answering;
 use super::onward::{Asked, Prepared};
 use super::outbox::Outbox;
-use super::reply;
 use super::{Context, ExchangeError};
 use crate::metrics::AttemptLabels;
 use crate::outcome::{Account, Ending};
 use crate::spans::AttemptSpan;
 use crate::upstream::CallRequest;
-use crate::wire::Direction;
 
 /// An exchange on its way.
 #[derive(Debug)]
@@ -63,6 +62,8 @@ pub(crate) struct Relay {
     answering: Option<Attempt>,
     /// The client's side of an answer that broke off, for the next target to go on with.
     resuming: Option<Answering>,
+    /// Why it broke off.
+    broken_for: Option<Reason>,
     /// The provider's own word on the last attempt that failed with one.
     refused: Option<Refused>,
     last_failure: Option<Failed>,
@@ -81,18 +82,6 @@ struct Refused {
     model: ModelRef,
     account: Account,
     outbox: Outbox,
-}
-
-/// Whether a request is for a relay.
-pub(crate) fn is_for(resolved: &Resolved<'_>) -> bool {
-    let policy = resolved.policy;
-    match policy.path {
-        Some(path) => path == UpstreamPath::Relay,
-        None => {
-            let mirrors = resolved.pool.is_some_and(|pool| pool.mirror.is_some());
-            resolved.targets.len() > 1 || policy.needs_relay() || mirrors
-        }
-    }
 }
 
 impl Relay {
@@ -126,6 +115,7 @@ impl Relay {
             paused: None,
             answering: None,
             resuming: None,
+            broken_for: None,
             refused: None,
             last_failure: None,
             unsendable: None,
@@ -167,6 +157,11 @@ impl Relay {
                 Poll::Ready(Ok(None)) => {}
             }
         }
+    }
+
+    /// Whether what waits to be sent may still grow before it is.
+    pub(crate) fn gathers(&self) -> bool {
+        self.answering.as_ref().is_some_and(Attempt::gathers)
     }
 
     fn poll_attempts(
@@ -402,199 +397,6 @@ impl Relay {
             Poll::Ready(Err(reason)) => self.broken(context, reason).map(Poll::Ready),
         }
     }
-
-    /// The answer that the client gets has ended.
-    fn ended(&mut self, context: &mut Context, ending: Ending) -> Ending {
-        if let Some(compared) = self.compared.take() {
-            let body = context.outbox.recorded();
-            let _ = compared.send(Told::of(&context.outcome.answer, body));
-        }
-        if let Some(attempt) = self.answering.take() {
-            let now = context.providers.now();
-            let answer = &context.outcome.answer;
-            let (verdict, result) = match (ending, answer.error) {
-                (Ending::Complete, Some(_)) if answer.status < 400 => {
-                    let failed = Failed::new(Reason::ErrorEvent);
-                    (Verdict::Failure(failed.failure()), failed.reason.as_str())
-                }
-                (Ending::Complete, _) => (Verdict::Success { first_token: None }, "answered"),
-                _ => {
-                    let failed = Failed::new(Reason::Truncated);
-                    (Verdict::Failure(failed.failure()), failed.reason.as_str())
-                }
-            };
-            attempt.span.end(answer, result);
-            count(context, &attempt.model, result);
-            attempt.seat.end(&verdict, now);
-        }
-        ending
-    }
-
-    /// Ends an answer of which the client has had a part.
-    fn break_off(
-        &mut self,
-        context: &mut Context,
-        reason: Reason,
-    ) -> Result<Ending, ExchangeError> {
-        let Some(mut attempt) = self.answering.take() else {
-            return Err(ExchangeError::Undecodable);
-        };
-        let error = error_of(reason);
-        let ending = attempt.break_off(&mut context.local_sink(), &error);
-        let failed = Failed::new(reason);
-        attempt.span.end(&context.outcome.answer, reason.as_str());
-        count(context, &attempt.model, reason.as_str());
-        if reason.is_of_target() {
-            let now = context.providers.now();
-            attempt.seat.end(&Verdict::Failure(failed.failure()), now);
-        }
-        ending.ok_or(ExchangeError::Truncated)
-    }
-
-    /// No attempt is left: the client gets the last provider's own answer, or an error of ours.
-    fn give_up(
-        &mut self,
-        context: &mut Context,
-        exhausted: Exhausted,
-    ) -> Result<Ending, ExchangeError> {
-        let final_failure = self.last_failure;
-        let is_final = final_failure
-            .is_some_and(|failed| matches!(failed.reason, Reason::Meter | Reason::Total));
-        if let (Some(refused), false) = (self.refused.take(), is_final) {
-            if !self.opening.is_open() {
-                let Refused {
-                    model,
-                    account,
-                    outbox,
-                } = refused;
-                self.take_over(context, &model, account, outbox);
-                return Ok(self.ended(context, Ending::Complete));
-            }
-            context.outcome.answer = refused.account;
-        }
-        let error = match (final_failure, self.unsendable.take()) {
-            (Some(failed), Some(error)) if failed.reason == Reason::Unsendable => error,
-            (Some(failed), _) => error_of(failed.reason),
-            (None, _) => nobody(exhausted),
-        };
-        context.outcome.answer.error = Some(error.code.reason());
-        if self.opening.is_open() {
-            return self.end_opened(context, &error);
-        }
-        let retry_after = final_failure.and_then(|failed| failed.retry_after);
-        context.outcome.answer.attempts = self.plan.attempts();
-        reply::refuse_after(context, &self.asked.client, &error, retry_after);
-        Ok(self.ended(context, Ending::Complete))
-    }
-
-    /// Ends a stream of which the client has had nothing but headers and comments.
-    fn end_opened(
-        &mut self,
-        context: &mut Context,
-        error: &ApiError,
-    ) -> Result<Ending, ExchangeError> {
-        let event = error.stream_event(self.asked.client.endpoint, 0);
-        context.outcome.answer.status = 200;
-        context.outcome.answer.error = Some(error.code.reason());
-        let outbox = &mut context.outbox;
-        outbox.body(Direction::Local, vec![event.into()], true, None);
-        Ok(self.ended(context, Ending::Truncated))
-    }
-
-    /// Waits for what comes first: a time-out, a hedge, the end of a pause, a heartbeat.
-    fn poll_timers(
-        &mut self,
-        context: &mut Context,
-        cx: &mut Task<'_>,
-    ) -> Poll<Result<Option<Ending>, ExchangeError>> {
-        loop {
-            let Some((at, due)) = self.next_due(context) else {
-                return Poll::Pending;
-            };
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-            // Later is left alone: each piece of a stream would move it.
-            if timer.deadline() > at || timer.is_elapsed() {
-                timer.as_mut().reset(at);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if Instant::now() < at {
-                continue;
-            }
-            return Poll::Ready(self.expired(context, due));
-        }
-    }
-
-    fn next_due(&self, context: &Context) -> Option<(Instant, Due)> {
-        let around = surroundings(context, &self.policy, &self.plan, &self.asked);
-        let attempts = self
-            .under_way
-            .iter()
-            .enumerate()
-            .filter_map(|(place, attempt)| {
-                let (at, reason) = attempt.deadline(&around, false)?;
-                Some((at, Due::Attempt(place, reason)))
-            });
-        let answer = self.answering.as_ref().and_then(|attempt| {
-            let (at, reason) = attempt.deadline(&around, true)?;
-            Some((at, Due::Answer(reason)))
-        });
-        let pause = self.paused.as_ref().map(|(_, at)| (*at, Due::Pause));
-        let hedge = self.hedge_at.map(|at| (at, Due::Hedge));
-        let total = self.total_at.map(|at| (at, Due::Total));
-        let heartbeat = self.opening.heartbeat_at().map(|at| (at, Due::Heartbeat));
-        let others = [answer, pause, hedge, total, heartbeat];
-        let all = attempts.chain(others.into_iter().flatten());
-        all.min_by_key(|(at, _)| *at)
-    }
-
-    fn expired(
-        &mut self,
-        context: &mut Context,
-        due: Due,
-    ) -> Result<Option<Ending>, ExchangeError> {
-        match due {
-            Due::Attempt(place, reason) => {
-                if place >= self.under_way.len() {
-                    return Ok(None);
-                }
-                let attempt = self.under_way.swap_remove(place);
-                self.failed(context, attempt, Failed::new(reason))
-            }
-            Due::Answer(reason) => self.broken(context, reason),
-            Due::Pause => {
-                if let Some((seat, _)) = self.paused.take() {
-                    self.send(context, seat);
-                }
-                Ok(None)
-            }
-            Due::Hedge => {
-                // Without another target the first goes on alone.
-                self.hedge_at = None;
-                self.hedged = true;
-                if self.paused.is_none() {
-                    let _ = self.begin_next(context);
-                }
-                Ok(None)
-            }
-            Due::Total if self.answering.is_some() => {
-                self.break_off(context, Reason::Total).map(Some)
-            }
-            Due::Total => {
-                self.under_way.clear();
-                self.paused = None;
-                self.last_failure = Some(Failed::new(Reason::Total));
-                self.give_up(context, Exhausted::Attempts).map(Some)
-            }
-            Due::Heartbeat => {
-                self.opening.beat(&self.asked, &mut context.outbox);
-                Ok(None)
-            }
-        }
-    }
 }
 
 fn surroundings<'a>(
@@ -614,17 +416,6 @@ fn surroundings<'a>(
     }
 }
 
-/// What a timer is for.
-#[derive(Debug, Clone, Copy)]
-enum Due {
-    Attempt(usize, Reason),
-    Answer(Reason),
-    Pause,
-    Hedge,
-    Total,
-    Heartbeat,
-}
-
 fn count(context: &Context, model: &ModelRef, result: &'static str) {
     let providers = &context.config.providers;
     let provider = providers.get(model.provider);
@@ -634,13 +425,4 @@ fn count(context: &Context, model: &ModelRef, result: &'static str) {
         result: result.to_owned(),
     };
     context.metrics.attempts.get_or_create(&labels).inc();
-}
-
-/// What the client is told where nobody was asked.
-fn nobody(exhausted: Exhausted) -> ApiError {
-    let message = match exhausted {
-        Exhausted::Drained => "all targets of this model are taken out of service",
-        _ => "no target of this model can be asked at the moment",
-    };
-    ApiError::new(ErrorCode::UpstreamUnavailable, message)
 }

@@ -9,11 +9,11 @@ use hermesllm::endpoint::{self, Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::models::{self, ModelCard};
 use hermesllm::request::ProviderRequest;
-use meseta_config::{ResolveError, Target};
+use meseta_config::{ResolveError, Target, UpstreamPath};
 use meseta_proto::headers;
 
 use super::onward::{Asked, Forwarded, Prepared};
-use super::relay::{self, Relay};
+use super::relay::Relay;
 use super::reply::{self, Client};
 use super::Context;
 use crate::cors::{self, Verdict};
@@ -224,7 +224,7 @@ fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Onward,
         .with_param("model"),
         ResolveError::Unknown { near } => unknown_model(requested.unwrap_or_default(), &near),
     })?;
-    if relay::is_for(&resolved) {
+    if resolved.path() == UpstreamPath::Relay {
         let relay = Relay::new(context, &resolved, asked)?;
         return Ok(Onward::Relay(Box::new(relay)));
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod envoy;
+mod relays;
 mod requests;
 mod streams;
 
@@ -11,7 +12,7 @@ use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     processing_request::Request as Message, processing_response::Response as Answer, HttpTrailers,
 };
-use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{value::Kind, Struct};
 use tonic::Code;
 
 use super::*;

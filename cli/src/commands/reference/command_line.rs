@@ -56,23 +56,31 @@ pub fn page(mut command: Command) -> String {
     text
 }
 
-/// A command, or those below it when it does nothing by itself.
+/// A command, unless it does nothing by itself, and those below it.
 fn write_command(command: &mut Command, text: &mut String) {
     if command.is_hide_set() || command.get_name() == "help" {
         return;
     }
-    if command.has_subcommands() {
-        for command in command.get_subcommands_mut() {
-            write_command(command, text);
-        }
-        return;
+    if !command.is_subcommand_required_set() {
+        write_one(command, text);
     }
+    for command in command.get_subcommands_mut() {
+        write_command(command, text);
+    }
+}
+
+fn write_one(command: &mut Command, text: &mut String) {
     let usage = command.render_usage().to_string();
     let usage = usage.trim().trim_start_matches("Usage: ").to_owned();
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let about = command.get_long_about().or_else(|| command.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
-    text.push_str(&format!("\n## `{name}`\n\n{}\n", sentence(&about)));
+    let paragraphs = about.split("\n\n");
+    let paragraphs: Vec<_> = paragraphs
+        .map(|own| sentence(&own.replace('\n', " ")))
+        .collect();
+    let about = paragraphs.join("\n\n");
+    text.push_str(&format!("\n## `{name}`\n\n{about}\n"));
     text.push_str(&format!("\n```text\n{usage}\n```\n"));
     let arguments: Vec<&Arg> = command
         .get_arguments()

@@ -68,6 +68,8 @@ pub(super) struct Attempt {
     whole: Vec<Bytes>,
     whole_bytes: usize,
     ended: Option<Ending>,
+    /// How many bytes have been taken that are not yet sent.
+    gathered: usize,
 }
 
 /// What an attempt has come to.
@@ -106,6 +108,7 @@ impl Attempt {
             whole: Vec::new(),
             whole_bytes: 0,
             ended: None,
+            gathered: 0,
         }
     }
 
@@ -367,6 +370,9 @@ impl Attempt {
     /// Takes the next pieces of an answer that the client has begun to get: all that are there, up to
     /// what one message holds.
     ///
+    /// A call hands its pieces over one at a time, from a task of its own: after each, that task gets a
+    /// turn to bring another before what is there is sent. One that comes alone waits for nothing else.
+    ///
     /// # Errors
     /// When there are none, because the provider broke the answer off or sends what cannot be read.
     pub(super) fn poll_rest(
@@ -378,9 +384,13 @@ impl Attempt {
             return Poll::Ready(Err(Reason::BadAnswer));
         };
         let mut taken = 0;
-        while taken < MAX_CHUNK {
+        while self.gathered < MAX_CHUNK {
             let piece = match self.call.poll_piece(cx) {
-                Poll::Pending if taken > 0 => return Poll::Ready(Ok(None)),
+                Poll::Pending if taken > 0 => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Pending if self.gathered > 0 => break,
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::Reset)),
                 Poll::Ready(Ok(piece)) => piece,
@@ -388,6 +398,7 @@ impl Attempt {
             let end = piece.is_none();
             let piece = piece.unwrap_or_default();
             taken += piece.len();
+            self.gathered += piece.len();
             self.last_piece = Instant::now();
             match answering.push(sink, piece, end) {
                 Ok(Some(ending)) => return Poll::Ready(Ok(Some(ending))),
@@ -395,7 +406,13 @@ impl Attempt {
                 Err(_) => return Poll::Ready(Err(Reason::BadAnswer)),
             }
         }
+        self.gathered = 0;
         Poll::Ready(Ok(None))
+    }
+
+    /// Whether pieces have been taken that are to go out with what comes at once.
+    pub(super) fn gathers(&self) -> bool {
+        self.gathered > 0
     }
 
     /// Ends the client's answer with an error in its dialect; `None` where it has no way to say so.

@@ -37,6 +37,7 @@ impl Relay {
             ..
         } = attempt;
         self.resuming = answering;
+        self.broken_for = Some(reason);
         span.end(&context.outcome.answer, reason.as_str());
         count(context, &model, reason.as_str());
         self.tell(context, seat, Failed::new(reason));
@@ -84,6 +85,7 @@ impl Relay {
         }
         let now = context.providers.now();
         attempt.seat.answers(None, now);
+        self.broken_for = None;
         attempt.answering = Some(answering);
         self.answering = Some(attempt);
         Ok(None)
@@ -99,7 +101,7 @@ impl Relay {
             Some(answering) => answering.fail(&mut context.local_sink(), error),
             None => Err(ExchangeError::Truncated),
         };
-        self.resuming = None;
+        (self.resuming, self.broken_for) = (None, None);
         ending
     }
 }

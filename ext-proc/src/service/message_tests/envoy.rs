@@ -1,6 +1,6 @@
 //! Envoy's side of the channel: what it sends, and how its answers are read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
@@ -43,20 +43,24 @@ pub(super) struct Envoy {
 }
 
 pub(super) fn shared() -> Arc<Shared> {
+    shared_of(CONFIG, None)
+}
+
+pub(super) fn shared_of(text: &str, egress: Option<PathBuf>) -> Arc<Shared> {
     let env = |name: &str| match name {
         "OPENAI" => Some("sk-openai".to_owned()),
         "ANTHROPIC" => Some("sk-anthropic".to_owned()),
         _ => None,
     };
     let config = meseta_config::load(&Source {
-        text: CONFIG,
+        text,
         name: "meseta.yaml",
         env: &env,
         dir: Path::new("/"),
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
     })
     .unwrap();
-    let upstreams = Upstreams::new(None, &config).unwrap();
+    let upstreams = Upstreams::new(egress, &config).unwrap();
     Arc::new(Shared {
         generation: ArcSwap::from_pointee(Generation::first(config)),
         metrics: Arc::new(Metrics::new()),
@@ -73,7 +77,16 @@ impl Envoy {
     }
 
     pub(super) async fn connect_as(listener: Option<&str>) -> Result<Self, Status> {
-        let shared = shared();
+        Self::connect_to(shared(), listener).await
+    }
+
+    /// With this configuration and the socket of an egress listener, or none.
+    pub(super) async fn of(config: &str, egress: Option<PathBuf>) -> Self {
+        let shared = shared_of(config, egress);
+        Self::connect_to(shared, Some("front")).await.unwrap()
+    }
+
+    async fn connect_to(shared: Arc<Shared>, listener: Option<&str>) -> Result<Self, Status> {
         let (client, server) = tokio::io::duplex(1 << 20);
         let service = Processor::new(Arc::clone(&shared)).into_service();
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));

@@ -64,15 +64,13 @@ impl ReadEvents for Reader {
 
     fn finish(&mut self, sink: &mut Sink<'_>) {
         let all_said = self.candidates.values().all(|own| own.stop.is_some());
-        if self.ended || self.candidates.is_empty() {
+        // What was cut stays open, as in all APIs: another provider may go on with it.
+        if self.ended || self.candidates.is_empty() || !all_said {
             return;
         }
         for (choice, own) in &mut self.candidates {
             own.end_call(*choice, sink);
             own.close(*choice, sink);
-        }
-        if !all_said {
-            return;
         }
         self.ended = true;
         for (choice, own) in std::mem::take(&mut self.candidates) {
