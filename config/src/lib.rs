@@ -58,4 +58,4 @@ pub use render::{bootstrap, dynamic_bootstrap, snippet, AccessLog, EgressSocket,
 pub use resolve::{ListedModel, ResolveError, Resolved, Target};
 pub use schema::{json_schema, reference};
 pub use secret::Secret;
-pub use units::{parse_duration, parse_size, UnitError};
+pub use units::{parse_duration, parse_size, parse_time, UnitError};

@@ -118,20 +118,45 @@ impl Subject {
     }
 }
 
+impl Limit {
+    /// Whether it is for whoever asks with this key, or without one.
+    pub(crate) fn is_of(&self, key: Option<&ConsumerKey>) -> bool {
+        !self.by_key || key.is_some_and(|key| key.limits.contains(self.rule.name()))
+    }
+}
+
 impl LimitMatch {
+    /// Whether this consumer is meant.
+    pub(crate) fn asks(&self, consumer: Option<&str>) -> bool {
+        listed(self.consumer.as_deref(), consumer)
+    }
+
+    /// Whether requests to this listener that this model serves are meant.
+    pub(crate) fn serves(
+        &self,
+        model: &str,
+        pool: Option<&str>,
+        provider: &str,
+        listener: &str,
+    ) -> bool {
+        listed(self.provider.as_deref(), Some(provider))
+            && listed(self.listener.as_deref(), Some(listener))
+            && (listed(self.model.as_deref(), Some(model)) || listed(self.model.as_deref(), pool))
+    }
+
     /// Whether everything fits but header and claim.
     fn fits(&self, facts: &LimitFacts<'_>) -> bool {
-        let listed = |wanted: &Option<Vec<Pattern>>, name: Option<&str>| match (wanted, name) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(wanted), Some(name)) => wanted.iter().any(|pattern| pattern.matches(name)),
-        };
-        listed(&self.consumer, facts.consumer)
-            && listed(&self.provider, Some(facts.provider))
-            && listed(&self.listener, Some(facts.listener))
-            && (listed(&self.model, Some(facts.model))
-                || (self.model.is_some() && listed(&self.model, facts.pool)))
+        let LimitFacts { model, pool, .. } = *facts;
+        self.asks(facts.consumer) && self.serves(model, pool, facts.provider, facts.listener)
     }
+}
+
+/// Whether a name is one of those wanted, if any are.
+fn listed(wanted: Option<&[Pattern]>, name: Option<&str>) -> bool {
+    let is_one = |wanted: &[Pattern]| {
+        name.is_some_and(|name| wanted.iter().any(|pattern| pattern.matches(name)))
+    };
+    wanted.is_none_or(is_one)
 }
 
 impl LimitField {
@@ -174,11 +199,7 @@ impl Config {
     /// Whose bucket of a limit a request charges, if it falls under it.
     fn subject(&self, limit: &Limit, facts: &LimitFacts<'_>) -> Option<(SubjectKind, String)> {
         let when = &limit.when;
-        if limit.by_key {
-            let named = facts.key.map(|key| key.limits.contains(limit.rule.name()));
-            named.filter(|named| *named)?;
-        }
-        if !when.fits(facts) {
+        if !limit.is_of(facts.key) || !when.fits(facts) {
             return None;
         }
         let header = match &when.header {

@@ -4,9 +4,11 @@
 //! its first error: here every problem is found, in the order of the document. Whatever the
 //! document holds, the outcome is a configuration or problems.
 
+mod consumers;
 mod document;
 mod environment;
 mod findings;
+mod limits;
 mod listeners;
 mod models;
 mod paths;
@@ -19,7 +21,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use meseta_limits::RuleSet;
 use serde_yaml::Value;
 
 use crate::config::Config;
@@ -131,7 +132,20 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
     let pools = pools::declared(top.get("models"), aliases.as_ref(), findings);
     let mut models = models::read(&entries, &providers, aliases, &pools, findings);
     pools::read(&pools, &mut models, findings);
-    Some(Config {
+    let consumer = consumers::source(top.get("consumer"), findings);
+    let keys = top.get("keys");
+    let known = limits::Known {
+        models: &models,
+        providers: &providers,
+        listeners: &listeners,
+        consumers: &consumers::names(keys.as_ref()),
+        has_source: top.get("consumer").is_some(),
+    };
+    let mut limits = limits::read(&top, &known, findings);
+    let keys = consumers::keys(keys, &mut limits, &models, &providers, findings);
+    let rules = limits::rules(&limits.limits, &top, findings);
+    server::check_meter(top.get("server"), &server, !rules.is_empty(), findings);
+    let config = Config {
         listeners,
         providers,
         server,
@@ -141,11 +155,13 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
         notices: Vec::new(),
         policy: Policy::default(),
         models,
-        limits: Vec::new(),
-        rules: RuleSet::default(),
-        keys: None,
-        consumer: None,
-    })
+        limits: limits.limits,
+        rules,
+        keys,
+        consumer,
+    };
+    limits::check_number(&config, &top, findings);
+    Some(config)
 }
 
 /// The place of each path in the document.

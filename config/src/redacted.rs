@@ -1,5 +1,6 @@
 //! The resolved configuration for people: everything but secrets.
 
+mod limits;
 mod pools;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use serde_json::{json, Value};
 use crate::config::{Config, Cors, Egress, Listener, Tls};
 use crate::provider::Provider;
 use crate::secret::REDACTED;
+use limits::{consumer, key, limit};
 use pools::pool;
 
 impl Config {
@@ -39,6 +41,9 @@ impl Config {
             "pools": self.pools().map(pool).collect::<Vec<_>>(),
             "aliases": aliases,
             "default": self.default_model(),
+            "limits": self.limits().iter().map(limit).collect::<Vec<_>>(),
+            "keys": self.keys.as_ref().map(|keys| keys.iter().map(key).collect::<Vec<_>>()),
+            "consumer": self.consumer().map(consumer),
             "server": {
                 "listen": self.server.listen.to_string(),
                 "socket_mode": format!("{:04o}", self.server.socket_mode),
@@ -50,6 +55,8 @@ impl Config {
                 "heartbeat": self.server.heartbeat.map(seconds),
                 "drain_timeout": seconds(self.server.drain_timeout),
                 "log": self.server.log.as_str(),
+                "meter": self.server.meter.as_str(),
+                "meter_failure": self.server.meter_failure.as_str(),
             },
             "tracing": {
                 "otlp_endpoint": self.tracing.otlp_endpoint.as_deref().map(without_userinfo),

@@ -9,6 +9,7 @@
 //! default that is told as a value is the one that counts.
 
 mod json;
+mod limits;
 mod plano;
 mod pools;
 mod providers;
@@ -22,6 +23,8 @@ mod walk;
 pub use json::json_schema;
 pub use reference::reference;
 
+pub(crate) use limits::{CONSUMER, CONSUMER_KEY, LIMIT, LIMIT_MATCH};
+pub(crate) use plano::{AMOUNT, RATELIMIT, SELECTOR};
 pub(crate) use pools::{
     CONDITIONS, COOLDOWN, FAILOVER, MATCH, MIRROR, POOL, RULE, STICKY, TARGET, TIMEOUT,
 };
@@ -65,8 +68,6 @@ pub(crate) struct Key {
     pub(crate) origin: Origin,
     /// What to write instead, when the key is an old spelling.
     pub(crate) replaced_by: Option<&'static str>,
-    /// The key without which it cannot be built.
-    pub(crate) needs: Option<&'static str>,
 }
 
 /// What counts when a key is absent.
@@ -147,6 +148,10 @@ pub(crate) enum Kind {
     Path,
     /// A key or what refers to one.
     Secret,
+    /// `sha256:` and 64 hexadecimal digits.
+    Hash,
+    /// A time with its offset to UTC.
+    Time,
     /// `provider/model`.
     Model,
     /// A provider of the catalogue.
@@ -223,7 +228,6 @@ impl Key {
             status: Status::Read,
             origin: Origin::Meseta,
             replaced_by: None,
-            needs: None,
         }
     }
 
@@ -275,12 +279,6 @@ impl Key {
     /// It is an old spelling: what to write instead.
     pub(crate) const fn replaced_by(mut self, name: &'static str) -> Self {
         self.replaced_by = Some(name);
-        self
-    }
-
-    /// The key without which it cannot be built.
-    pub(crate) const fn needs(mut self, name: &'static str) -> Self {
-        self.needs = Some(name);
         self
     }
 

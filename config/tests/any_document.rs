@@ -7,7 +7,7 @@ mod schema;
 use std::path::{Path, PathBuf};
 
 use meseta_config::{
-    bootstrap, load, snippet, AccessLog, Config, EgressSocket, ListenAddress, Problems,
+    bootstrap, load, snippet, AccessLog, Config, EgressSocket, LimitFacts, ListenAddress, Problems,
     RenderOptions, Source,
 };
 use proptest::prelude::*;
@@ -70,6 +70,28 @@ model_aliases: {fast: {target: openai/a}, faster: {target: smart}}
 server: {egress: 'unix:/e', max_response_bytes: 1MiB, heartbeat: 5s}
 ";
 
+/// Every key of limits and consumers.
+const LIMITS: &str = "
+model_providers: [{model: openai/a, access_key: $KEY}, {model: ollama/*}]
+model_aliases: {fast: {target: openai/a}}
+models: {smart: {targets: [ollama/b, fast]}}
+limits:
+  - {name: all, unit: requests, limit: 100, per: second, burst: 200}
+  - {name: by-header, match: {model: [smart, 'o*/a', fast], provider: openai, listener: model, header: {x-a: hidden-1}}, unit: tokens, limit: 5, per: month}
+  - {name: by-claim, match: {consumer: ['*', b], claim: {a.b: hidden-1}}, unit: output_tokens, limit: 5, per: day}
+  - {name: own, match: {header: x-b}, unit: input_tokens, limit: 5, per: hour}
+keys:
+  - {name: b, hash: 'sha256:717604fdee45da783f9f95562d2d29bf05e1e2d79aa0d602c844795929695bbf', models: [smart, fast, 'ollama/*'], limits: [own], expires: '2030-01-01T00:00:00Z', labels: {team: a}}
+  - {name: c, hash: 'sha256:5f0b9b1ee7a5b3d4f5e3a2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1'}
+consumer: {claim: jwt.sub, metadata: own.filter}
+ratelimits:
+  - {model: a, selector: {key: x-user, value: '*'}, limit: {tokens: 9, unit: day}}
+  - {model: openai/a, selector: {key: x-user, value: b}, limit: {tokens: 9, unit: hour}}
+server: {meter: wasm, meter_failure: open}
+";
+
+const DOCUMENTS: [&str; 5] = [DOCUMENT, OLDER, LISTENERS, POOLS, LIMITS];
+
 fn read(text: &str) -> Result<Config, Problems> {
     load(&Source {
         text,
@@ -98,7 +120,9 @@ fn check(text: &str) {
                 assert!(!text.contains("sk-hidden"));
                 serde_yaml::from_str::<Value>(&text).unwrap();
             }
-            assert!(!format!("{config:?}{}", config.redacted()).contains("sk-hidden"));
+            let shown = format!("{config:?}{}", config.redacted());
+            assert!(!shown.contains("sk-hidden") && !shown.contains("717604fdee45"));
+            check_limits(&config);
             for model in config.models() {
                 let resolved = config.resolve(Some(&model.id), &|_| None).unwrap();
                 assert!(!resolved.targets.is_empty());
@@ -108,6 +132,30 @@ fn check(text: &str) {
             }
         }
     }
+}
+
+/// Asks for the limits of some requests. Those of a request are rules that there are.
+fn check_limits(config: &Config) {
+    let mut consumers = vec![(None, None), (Some("any"), None)];
+    let keys = config.keys().iter();
+    consumers.extend(keys.map(|key| (Some(key.name.as_str()), Some(key))));
+    for (consumer, key) in consumers {
+        let facts = LimitFacts {
+            consumer,
+            key,
+            model: "openai/a",
+            pool: Some("smart"),
+            provider: "openai",
+            listener: "model",
+            header: &|_| Some("b"),
+            claim: &|_| Some("b".to_owned()),
+        };
+        for (rule, subject) in config.charges(&facts) {
+            assert!(config.rules().find(&rule).is_some());
+            let _ = subject.hash();
+        }
+    }
+    assert!(config.key_of("no such key").is_none());
 }
 
 /// How many values a document has.
@@ -171,6 +219,11 @@ fn scalar() -> impl Strategy<Value = Value> {
             Just(" .5 % "),
             Just(" 4xx "),
             Just("envoy"),
+            Just("own"),
+            Just(" x-b "),
+            Just("a.b"),
+            Just("off"),
+            Just("2030-01-01 00:00:00+01:00"),
         ]
         .prop_map(Value::from),
     ]
@@ -191,7 +244,7 @@ fn the_documents_themselves_load() {
     let config = read(DOCUMENT).unwrap();
     let resolved = config.resolve(Some("faster"), &|_| None).unwrap();
     assert_eq!(resolved.targets[0].model.id, "openai/gpt-4o");
-    for document in [DOCUMENT, OLDER, LISTENERS, POOLS] {
+    for document in DOCUMENTS {
         read(document).unwrap();
         check(document);
     }
@@ -201,7 +254,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
-    fn any_value_in_any_place_gives_a_configuration_or_problems(text in prop::sample::select(&[DOCUMENT, OLDER, LISTENERS, POOLS][..]), place in any::<prop::sample::Index>(), new in value()) {
+    fn any_value_in_any_place_gives_a_configuration_or_problems(text in prop::sample::select(&DOCUMENTS[..]), place in any::<prop::sample::Index>(), new in value()) {
         let mut document: Value = serde_yaml::from_str(text).unwrap();
         let mut place = place.index(size(&document));
         replace(&mut document, &mut place, &new);

@@ -21,6 +21,11 @@ model_providers:
   - {model: ollama/*}
 ";
 
+/// What fragments with keys are completed with.
+const LIMITS: &str = "
+limits: [{name: per-key, unit: tokens, limit: 100000, per: minute}]
+";
+
 /// Loads with every variable set and every file there.
 fn read(place: &str, text: &str) -> Config {
     let source = Source {
@@ -45,12 +50,15 @@ fn completed(block: &Block) -> String {
         // Some providers, as they stand in their list.
         Value::Sequence(_) => format!("model_providers:\n{text}"),
         Value::Mapping(map) => {
-            let names = ["model_providers", "llm_providers"];
-            if names.iter().any(|name| map.contains_key(*name)) {
-                text.clone()
-            } else {
-                format!("{text}{PROVIDERS}")
+            let has = |name: &str| map.contains_key(name);
+            let mut text = text.clone();
+            if !has("model_providers") && !has("llm_providers") {
+                text.push_str(PROVIDERS);
             }
+            if has("keys") && !has("limits") {
+                text.push_str(LIMITS);
+            }
+            text
         }
         _ => panic!("{}: neither keys nor a list", block.place),
     }

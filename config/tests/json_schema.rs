@@ -54,7 +54,13 @@ fn unusual_documents_that_load_fit() {
         "model_providers: [{model: ollama/*}]\nmodels: {5: {targets: [{model: ollama/a, weight: ~}]}}\n",
         "model_providers: [{model: ollama/*}]\nmodels: {a: {targets: [ollama/a, ' ollama/b '], hedge_after: ' .5 s', resume: ~, failover: {on: [429, ' 5xx', '404'], retry_budget: ' 5. %', cooldown: {error_rate: 0.5}}}}\n",
         "model_providers: [{model: ollama/*}]\nmodels: {a: {targets: [ollama/a], rules: [{match: {header: {x: true, y: 5}}, use: a}]}}\n",
-        "ratelimits: [~, {limit: ~}]\nmode: 5\nsystem_prompt: {1: 2}\n",
+        "limits: [{name: ' a ', unit: ' tokens ', limit: 1, per: day, burst: ~, match: {listener: ' model ', header: {x: 5}}}]\n",
+        "limits: [{name: a, unit: tokens, limit: 1, per: hour, match: {claim: {sub: true}}}]\n",
+        "keys: [{name: a, hash: ' sha256:73FB51A0c9be7d988355706b18374e775b18707a8a03f7a61198eefc64b409e8', models: [], expires: ' 2030-01-01t00:00:00.5-01:00 ', labels: {a: 5}}]\n",
+        "keys: []\nconsumer: {claim: ' a.b '}\n",
+        "ratelimits: [{model: 'x', selector: {key: X, value: 5}, limit: {tokens: 5, unit: ' day '}}]\n",
+        "ratelimits: ~\nlimits: ~\nkeys: ~\nconsumer: ~\n",
+        "agents: [~, {id: ~}]\nmode: 5\nsystem_prompt: {1: 2}\n",
     ] {
         assert!(loads(text), "{text}");
         assert_eq!(complaints(text), [""; 0], "{text}");
@@ -66,8 +72,26 @@ fn what_an_editor_can_see_is_wrong_is_refused_by_both() {
     for text in [
         "[]\n",
         "model_provider: []\n",
-        "limits: []\n",
-        "server: {meter: wasm}\n",
+        "stores: {}\n",
+        "server: {meter: here}\n",
+        "server: {meter_failure: ajar}\n",
+        "limits: {}\n",
+        "limits: [{unit: tokens, limit: 1, per: day}]\n",
+        "limits: [{name: a, limit: 1, per: day}]\n",
+        "limits: [{name: a, unit: cost, limit: 1, per: day}]\n",
+        "limits: [{name: a, unit: tokens, limit: many, per: day}]\n",
+        "limits: [{name: a, unit: tokens, limit: 1, per: week}]\n",
+        "limits: [{name: a, unit: tokens, limit: 1, per: day, match: {team: a}}]\n",
+        "limits: [{name: a, unit: tokens, limit: 1, per: day, match: {listener: 5}}]\n",
+        "limits: [{name: a, unit: tokens, limit: 1, per: day, match: {header: [x]}}]\n",
+        "keys: {}\n",
+        "keys: [{name: a}]\n",
+        "keys: [{name: a, hash: mk-plain}]\n",
+        "keys: [{name: a, key: mk-plain}]\n",
+        "consumer: x-user\n",
+        "consumer: {header: 5}\n",
+        "ratelimits: [{model: openai/gpt-4o}]\n",
+        "ratelimits: [{model: a, selector: {key: x}, limit: {tokens: 5, unit: month}}]\n",
         "server: {drain_timeout: 30}\n",
         "server: {max_request_bytes: lots}\n",
         "server: {max_request_bytes: 0}\n",
@@ -127,5 +151,5 @@ fn an_editor_is_told_what_a_key_means_and_what_counts_without_it() {
     let properties = &schema["properties"];
     assert_eq!(properties["llm_providers"]["deprecated"], true);
     assert_eq!(properties["model_providers"].get("deprecated"), None);
-    assert_eq!(properties.get("limits"), None, "not built");
+    assert_eq!(properties.get("stores"), None, "not built");
 }

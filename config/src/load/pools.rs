@@ -165,7 +165,7 @@ fn sticky(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
 }
 
 /// Whether a request can have a header of this name when the server reads it.
-fn check_header(node: &Node<'_>, name: &str, findings: &mut Findings<'_>) -> bool {
+pub(super) fn check_header(node: &Node<'_>, name: &str, findings: &mut Findings<'_>) -> bool {
     let reason = if !headers::is_name(name) {
         "is no name of a header"
     } else if headers::is_internal(name) {

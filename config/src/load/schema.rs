@@ -26,11 +26,8 @@ pub(super) fn check(map: &Map<'_>, object: &'static Object, findings: &mut Findi
                 findings.not_yet_active(&node);
             }
             Status::NotBuilt => {
-                let hint = match key.needs {
-                    Some(needs) => format!("it needs `{needs}`: take it out"),
-                    None => "take it out".to_owned(),
-                };
-                findings.problem_at_key(&node, "is not built yet", Some(hint));
+                let hint = Some("take it out".to_owned());
+                findings.problem_at_key(&node, "is not built yet", hint);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 
+use serde_yaml::Value;
 use url::Url;
 
 use super::document::{Map, Node};
@@ -10,7 +11,7 @@ use super::environment::expand;
 use super::findings::Findings;
 use super::schema;
 use crate::address::{parse_socket, LONGEST_PATH};
-use crate::config::{Egress, LogFormat, Server, Tracing, Upstream};
+use crate::config::{Egress, LogFormat, MeterFailure, MeterPlace, Server, Tracing, Upstream};
 use crate::schema::{OVERRIDES, SERVER, TRACING};
 use crate::units::{parse_duration, parse_size};
 use crate::ListenAddress;
@@ -81,6 +82,14 @@ pub(super) fn read(node: Option<Node<'_>>, findings: &mut Findings<'_>) -> Serve
         let timeout = node.parsed(findings, parse_duration);
         server.drain_timeout = timeout.unwrap_or(server.drain_timeout);
     }
+    if let Some(node) = map.get("meter") {
+        let meter = node.parsed(findings, meter);
+        server.meter = meter.unwrap_or(server.meter);
+    }
+    if let Some(node) = map.get("meter_failure") {
+        let failure = node.parsed(findings, meter_failure);
+        server.meter_failure = failure.unwrap_or(server.meter_failure);
+    }
     if let Some(node) = map.get("log") {
         let log = node.parsed(findings, str::parse::<LogFormat>);
         server.log = log.unwrap_or(server.log);
@@ -129,6 +138,47 @@ fn check_egress(map: &Map<'_>, server: &Server, findings: &mut Findings<'_>) {
     } else if socket.as_os_str().as_bytes().len() > LONGEST_PATH {
         let reason = format!("`{}` is too long for a socket", socket.display());
         findings.problem_with(&node, reason, hint);
+    }
+}
+
+fn meter(text: &str) -> Result<MeterPlace, &'static str> {
+    let places = [MeterPlace::Wasm, MeterPlace::Native, MeterPlace::Off];
+    let place = places.into_iter().find(|place| place.as_str() == text);
+    place.ok_or("is no place for limits: write `wasm`, `native` or `off`")
+}
+
+fn meter_failure(text: &str) -> Result<MeterFailure, &'static str> {
+    let all = [MeterFailure::Closed, MeterFailure::Open];
+    let failure = all.into_iter().find(|failure| failure.as_str() == text);
+    failure.ok_or("is neither `closed` nor `open`")
+}
+
+/// Whether limits are kept where requests pass.
+pub(super) fn check_meter(
+    node: Option<Node<'_>>,
+    server: &Server,
+    has_limits: bool,
+    findings: &mut Findings<'_>,
+) {
+    if !has_limits {
+        return;
+    }
+    let place = Node {
+        path: "server.meter".to_owned(),
+        value: node
+            .as_ref()
+            .and_then(|node| node.value.get("meter"))
+            .unwrap_or(&Value::Null),
+    };
+    match server.meter {
+        MeterPlace::Off => findings.warning(&place, "there are limits, and nothing is limited"),
+        MeterPlace::Wasm if server.egress.socket(&server.listen).is_none() => {
+            let reason =
+                "the filter in Envoy cannot keep limits: the server's own calls do not go \
+                          through Envoy (`server.egress`)";
+            findings.problem_with(&place, reason, "write `meter: native`");
+        }
+        MeterPlace::Wasm | MeterPlace::Native => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod files;
 mod keys;
+mod limits;
 mod pools;
 
 use std::path::Path;
@@ -122,7 +123,7 @@ model_providers:
   - {access_key: $OPENAI_API_KEY}
 listeners: [{type: modle, port: 70000}, {cors: {allow_origins: ['https://x/']}}]
 model_aliases: {fast: {target: nowhere}}
-limits: []
+stores: []
 ");
     let found: Vec<_> = problems
         .iter()
@@ -138,7 +139,7 @@ limits: []
             "listeners[0].type",
             "listeners[1].cors.allow_origins[0]",
             "model_aliases.fast.target",
-            "limits",
+            "stores",
         ]
     );
     let key = &problems[2];
@@ -167,7 +168,7 @@ fn what_is_no_configuration_is_one_problem() {
 #[test]
 fn planos_keys_without_effect_are_told_and_their_inside_is_still_checked() {
     let config = good(&format!(
-        "{SMALL}ratelimits: []\nrouting: {{session_ttl_seconds: 5}}\nprompt_targets: null\n\
+        "{SMALL}state_storage: {{type: memory}}\nrouting: {{session_ttl_seconds: 5}}\nprompt_targets: null\n\
          listeners: [{{type: agent, name: a, port: 1}}, {{type: model, name: m, max_retries: 3}}]\n\
          tracing: {{exporters: [{{type: posthog}}]}}\n"
     ));
@@ -180,7 +181,7 @@ fn planos_keys_without_effect_are_told_and_their_inside_is_still_checked() {
     assert_eq!(
         found,
         [
-            "ratelimits",
+            "state_storage",
             "routing",
             "listeners[0].type",
             "listeners[1].max_retries",
@@ -189,10 +190,10 @@ fn planos_keys_without_effect_are_told_and_their_inside_is_still_checked() {
     );
     assert_eq!(config.listeners.len(), 1);
     let slips =
-        format!("{SMALL}routing: {{session_cache: {{tpye: redis}}}}\nratelimits: [{{modle: x}}]\n");
+        format!("{SMALL}routing: {{session_cache: {{tpye: redis}}}}\nstate_storage: {{tpye: x}}\n");
     assert_eq!(
         paths(&slips),
-        ["routing.session_cache.tpye", "ratelimits[0].modle"]
+        ["routing.session_cache.tpye", "state_storage.tpye"]
     );
 }
 

@@ -226,6 +226,8 @@ fn leaf_constraint(kind: Kind) -> Value {
         Kind::Text | Kind::Url | Kind::Path | Kind::Secret => {
             json!({"type": "string", "minLength": 1})
         }
+        Kind::Hash => text("sha256:[0-9A-Fa-f]{64}"),
+        Kind::Time => text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+\-][0-9:]+)"),
         Kind::Scalar => json!({"type": ["string", "number", "boolean"]}),
         Kind::Texts => json!({"type": "array", "items": {"type": "string"}}),
         Kind::Flag => json!({"type": "boolean"}),

@@ -1,15 +1,19 @@
-//! Keys of Plano's that are understood and without effect so far.
+//! Keys of Plano's that ours have no place for: without effect so far, but for `ratelimits`.
 //!
-//! Their names are checked all the way down; their values are not, because nothing reads them.
+//! The names of the others are checked all the way down; their values are not, because nothing reads
+//! them.
 
 mod prompts;
+mod ratelimits;
 mod routing;
 
 use super::{Key, Kind, Named, Object};
 
 pub(super) use prompts::{PROMPT_GUARDS, PROMPT_TARGETS, SYSTEM_PROMPT};
+pub(super) use ratelimits::RATELIMITS;
+pub(crate) use ratelimits::{AMOUNT, RATELIMIT, SELECTOR};
 pub(super) use routing::{
-    MODEL_METRICS_SOURCES, PROMPT_CACHING, RATELIMITS, ROUTING, ROUTING_PREFERENCES, STATE_STORAGE,
+    MODEL_METRICS_SOURCES, PROMPT_CACHING, ROUTING, ROUTING_PREFERENCES, STATE_STORAGE,
 };
 
 pub(super) const AGENTS: Key = Key::planos(

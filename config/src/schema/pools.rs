@@ -152,7 +152,6 @@ pub(crate) const STICKY: Object = Object::new(
         )
         .example("header: x-user"),
         Key::not_built("consumer", "The key of the client tells senders apart.")
-            .needs("keys")
             .example("consumer: true"),
     ],
 );
@@ -192,7 +191,6 @@ pub(crate) const MATCH: Object = Object::new(
         )
         .example("header:\n  x-tier: gold"),
         Key::not_built("consumer", "The client that the key belongs to.")
-            .needs("keys")
             .example("consumer: gold"),
     ],
 );

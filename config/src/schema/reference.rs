@@ -91,9 +91,7 @@ fn write_key(section: &Section, key: &Key, text: &mut String) {
         key.about
     ));
     if status == Status::NotBuilt {
-        let needs = key.needs.map(|needs| format!("; needs `{needs}`"));
-        let needs = needs.unwrap_or_default();
-        line(format!("- Status: not built; refused{needs}"));
+        line("- Status: not built; refused".to_owned());
         return;
     }
     line(format!("- Type: {}", described(key.kind)));
@@ -156,6 +154,8 @@ fn described(kind: Kind) -> String {
         Kind::Url => "`http` or `https` URL",
         Kind::Path => "path of a file",
         Kind::Secret => "text, usually `$NAME`",
+        Kind::Hash => "`sha256:` and 64 hexadecimal digits",
+        Kind::Time => "time with its offset to UTC",
         Kind::Model => "`provider/model` or `provider/*`",
         Kind::Interface => "name of a provider, for example `openai`",
         Kind::Origins => "`*`, or list of origins",

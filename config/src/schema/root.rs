@@ -1,5 +1,6 @@
 //! The top level.
 
+use super::limits::{CONSUMER, CONSUMER_KEY, LIMIT};
 use super::providers::{ALIAS, PROVIDER};
 use super::settings::{LEGACY_LISTENERS, LISTENER, OVERRIDES, SERVER, TRACING};
 use super::{plano, Key, Kind, Named, Object, POOL};
@@ -82,6 +83,30 @@ pub(crate) const ROOT: Object = Object::new(
             "The server that Envoy calls for each exchange.",
         )
         .example("server:\n  log: text\n  max_request_bytes: 64MiB"),
+        Key::ours(
+            "limits",
+            Kind::List(&Kind::Object(&LIMIT)),
+            "How many requests and tokens are allowed, to whom.",
+        )
+        .otherwise("nothing is limited")
+        .example("limits:\n  - name: all\n    unit: requests\n    limit: 100\n    per: second"),
+        Key::ours(
+            "keys",
+            Kind::List(&Kind::Object(&CONSUMER_KEY)),
+            "Keys for clients. Where this is there, every listener wants one of them, or what `consumer` \
+             names, and answers other requests with status 401.",
+        )
+        .otherwise("whoever reaches a listener may use it")
+        .example(
+            "keys:\n  - name: search\n    hash: \
+             sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4",
+        ),
+        Key::ours(
+            "consumer",
+            Kind::Object(&CONSUMER),
+            "Who asks, where something in front knows it.",
+        )
+        .example("consumer:\n  header: x-user-id"),
         plano::AGENTS,
         plano::FILTERS,
         plano::ENDPOINTS,
@@ -95,8 +120,6 @@ pub(crate) const ROOT: Object = Object::new(
         plano::PROMPT_GUARDS,
         plano::ROUTING_PREFERENCES,
         plano::MODEL_METRICS_SOURCES,
-        Key::not_built("limits", "Limits of requests, tokens and cost.").example("limits: []"),
-        Key::not_built("keys", "Keys for clients.").example("keys: []"),
         Key::not_built("stores", "Where limits and sessions are kept.").example("stores: {}"),
     ],
 );

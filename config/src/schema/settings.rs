@@ -244,7 +244,23 @@ pub(crate) const SERVER: Object = Object::new(
         )
         .default("\"0600\"")
         .example("socket_mode: \"0660\""),
-        Key::not_built("meter", "Where exchanges are counted.").example("meter: wasm"),
+        Key::ours(
+            "meter",
+            Kind::OneOf(&["wasm", "native", "off"]),
+            "Where limits are kept. `wasm`: in Envoy, by the filter, shared by its workers; relayed calls \
+             have to go through Envoy then. `native`: in the server, and Envoy has no filter. `off`: \
+             nowhere, so that nothing is limited.",
+        )
+        .default("wasm")
+        .example("meter: native"),
+        Key::ours(
+            "meter_failure",
+            Kind::OneOf(&["closed", "open"]),
+            "What happens to a request that limits are for when it cannot be counted: `closed`, it is \
+             refused; `open`, it passes.",
+        )
+        .default("closed")
+        .example("meter_failure: open"),
     ],
 );
 

@@ -19,8 +19,12 @@ fn read(text: &str) -> Result<Config, Problems> {
     })
 }
 
-/// A document with providers.
+/// A document with providers, and with the limit that keys name.
 fn completed(document: &str) -> String {
+    if document.starts_with("keys:") {
+        let limits = "limits: [{name: per-key, unit: tokens, limit: 1000, per: minute}]";
+        return format!("{document}\n{limits}\nmodel_providers:\n  - model: ollama/*\n");
+    }
     if document.contains("model_providers:") || document.contains("llm_providers:") {
         return format!("{document}\n");
     }

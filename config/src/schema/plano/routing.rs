@@ -1,5 +1,4 @@
-//! `routing`, `routing_preferences`, `prompt_caching`, `ratelimits`, `state_storage` and
-//! `model_metrics_sources`.
+//! `routing`, `routing_preferences`, `prompt_caching`, `state_storage` and `model_metrics_sources`.
 
 use crate::schema::{Key, Kind, Named, Object};
 
@@ -45,54 +44,6 @@ const CACHING: Object = Object::new(
         )
         .otherwise("`routing.session_ttl_seconds`")
         .example("session_ttl_seconds: 3600"),
-    ],
-);
-
-pub(in crate::schema) const RATELIMITS: Key = Key::planos(
-    "ratelimits",
-    Kind::List(&Kind::Object(&RATELIMIT)),
-    "Limits of tokens by model and request header.",
-)
-.example(
-    "ratelimits:\n  - model: openai/gpt-4o\n    selector:\n      key: x-user-id\n      value: \
-     \"*\"\n    limit:\n      tokens: 100000\n      unit: hour",
-);
-
-const RATELIMIT: Object = Object::new(
-    "rate limit",
-    "A limit of tokens.",
-    &[
-        Key::planos("model", Kind::Text, "The model that it is for.")
-            .example("model: openai/gpt-4o"),
-        Key::planos(
-            "selector",
-            Kind::Object(&SELECTOR),
-            "The requests that it is for.",
-        )
-        .example("model: openai/gpt-4o\nselector:\n  key: x-user-id\n  value: \"*\""),
-        Key::planos("limit", Kind::Object(&LIMIT), "How much is allowed.")
-            .example("model: openai/gpt-4o\nlimit:\n  tokens: 100000\n  unit: hour"),
-    ],
-);
-
-const SELECTOR: Object = Object::new(
-    "selector",
-    "The requests that a limit is for.",
-    &[
-        Key::planos("key", Kind::Text, "The name of a request header.").example("key: x-user-id"),
-        Key::planos("value", Kind::Text, "Its value, or `*` for any.")
-            .example("key: x-user-id\nvalue: \"*\""),
-    ],
-);
-
-const LIMIT: Object = Object::new(
-    "limit",
-    "How much is allowed.",
-    &[
-        Key::planos("tokens", Kind::Integer, "How many tokens.")
-            .example("tokens: 100000\nunit: hour"),
-        Key::planos("unit", Kind::Text, "In which span of time.")
-            .example("tokens: 100000\nunit: day"),
     ],
 );
 

@@ -67,7 +67,7 @@ fn what_is_wrong_with_a_name_with_several_targets_is_told() {
         (
             &format!("{two}, sticky: {{consumer: true}}"),
             "sticky.consumer",
-            "it needs `keys`",
+            "is not built yet",
         ),
         (
             &format!("{two}, sticky: {{header: 'x y'}}"),
@@ -97,7 +97,7 @@ fn what_is_wrong_with_a_name_with_several_targets_is_told() {
         (
             &format!("{one}, rules: [{{match: {{consumer: gold}}, use: ollama/b}}]"),
             "rules[0].match.consumer",
-            "it needs `keys`",
+            "is not built yet",
         ),
         (
             &format!("{one}, rules: [{{match: {{header: {{a: 1, A: 2}}}}, use: ollama/b}}]"),
