@@ -19,6 +19,9 @@ use crate::metrics::{ExchangeLabels, Metrics, Phase, Reason, TargetLabels, Token
 use crate::spans::ExchangeSpan;
 use crate::wire;
 
+/// No answer has more tokens: a provider that says so must not block its clients for years.
+const MOST: u64 = 1 << 32;
+
 /// Who produced the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Source {
@@ -293,7 +296,7 @@ impl Outcome {
     fn used(&self, ending: Ending) -> Amounts {
         let usage = &self.answer.usage;
         let (input_tokens, output_tokens) = if usage.input > 0 || usage.output > 0 {
-            (usage.input, usage.output)
+            (usage.input.min(MOST), usage.output.min(MOST))
         } else if ending == Ending::Aborted && self.stage != Stage::Request {
             // The client has gone before anything was heard: the provider has read the prompt.
             (self.estimated_input, 0)
