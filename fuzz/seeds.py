@@ -169,6 +169,13 @@ overrides: {upstream_connect_timeout: 1s}
             lines = [b": hi", b"", b"event: x", b"id: 1", chunk, b"", usage, b"", b"data: [DONE]", b"", b""]
             seeds.add(target, head + end.join(lines))
     seeds.add("json_tap", b"\x07\0\0\0" + b'{"a":{"b":{"c":{"d":[1]}}},"usage":{"x":1},"choices":[{"index":0,"delta":{"content":"a\\n"}}]}')
+    for text in (
+        b"v1 a=requests:10/second b=tokens:1000/minute:2000 c=output_tokens:5/month",
+        b"v1;a:tm:abc:500:10;b:rd:1:1:6",
+    ):
+        seeds.add("limits_shard", bytes([0, 1, 2, 3]) + text)
+    record = (1).to_bytes(8, "little") + (1 << 62).to_bytes(8, "little") + bytes(8) + bytes(7)
+    seeds.add("limits_shard", bytes([1, 1, 0, 4]) + b"MLS\x01\x01\0\0\0" + record + b"\x02")
     seeds.add(
         "request_scan",
         bytes([0, SET_MODEL | ASK_USAGE, 0, 0])

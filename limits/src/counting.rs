@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bucket::{since, Bucket, Denied, LATEST};
-use crate::calendar::Span;
+use crate::bucket::{since, Bucket, Correction, Denied, LATEST};
+use crate::calendar::{span, Span};
 use crate::rule::Rule;
 use crate::shard::{Kind, Record, MARK};
 use crate::standing::Standing;
@@ -47,25 +47,23 @@ pub(crate) fn admit(
     })
 }
 
-/// Corrects a reserved amount to the actual one.
+/// Corrects a reserved amount; `None` where that changes nothing.
 pub(crate) fn correct(
     rule: &Rule,
     record: Option<Record>,
     key: u64,
-    (reserved, actual): (u64, u64),
+    correction: Correction,
     mark: u64,
     now: u64,
 ) -> Option<Record> {
-    if reserved == actual {
-        return None;
-    }
     if let Some(scale) = rule.scale() {
         let bucket = bucket(record);
-        let after = scale.correct(bucket, reserved, actual, mark, now);
+        let after = scale.correct(bucket, correction, mark, now);
         return changed(bucket, after).map(|bucket| of_bucket(key, bucket));
     }
     let before = counter(record);
-    let after = window::correct(rule.per(), before, reserved, actual, mark, now);
+    let after = window::correct(rule.per(), before, correction, mark, now);
+    let after = after.filter(|after| before.is_some() || after.count > 0);
     changed(before, after).map(|counter| of_counter(rule, key, counter))
 }
 
@@ -77,13 +75,13 @@ pub(crate) fn standing(rule: &Rule, record: Option<Record>, now: u64) -> Standin
         let remaining = scale.remaining(bucket, now);
         return Standing::new(rule, period, remaining, Duration::from_nanos(reset));
     }
-    let (span, counter) = window::at(rule.per(), counter(record), now);
-    let Span { start, end } = span;
+    let (window, counter) = window::at(rule.per(), counter(record), now);
+    let Span { start, end } = window;
     Standing::new(
         rule,
         Duration::from_secs(end.saturating_sub(start)),
         rule.limit().saturating_sub(counter.count),
-        Duration::from_nanos(window::after(span, now)),
+        Duration::from_nanos(window::after(window, now)),
     )
 }
 
@@ -123,11 +121,13 @@ fn counter(record: Option<Record>) -> Option<Counter> {
     })
 }
 
+/// A window with nothing in it is as good as none already.
 fn of_counter(rule: &Rule, key: u64, counter: Counter) -> Record {
+    let end = window::end(span(rule.per(), counter.start));
     Record {
         key,
         kind: Kind::Window,
-        until: window::end(crate::calendar::span(rule.per(), counter.start)),
+        until: if counter.count == 0 { 0 } else { end },
         count: counter.count,
         mark: counter.start & MARK,
     }

@@ -127,3 +127,119 @@ fn go_duration(time: Duration) -> String {
     text.push('s');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::RuleName;
+    use crate::standing::{Reason, Stats};
+
+    fn standing(rule: &str, unit: Unit, limit: u64, remaining: u64, reset: u64) -> Standing {
+        Standing {
+            rule: RuleName::new(rule).unwrap(),
+            unit,
+            limit,
+            capacity: limit,
+            window: Duration::from_secs(60),
+            remaining,
+            reset_after: Duration::from_millis(reset),
+        }
+    }
+
+    fn refused(rule: &str, retry_after: Option<Duration>, standing: Vec<Standing>) -> Refused {
+        Refused {
+            rule: RuleName::new(rule).unwrap(),
+            unit: Unit::Requests,
+            reason: Reason::Spent,
+            limit: 100,
+            remaining: 0,
+            retry_after,
+            standing,
+            stats: Stats::default(),
+        }
+    }
+
+    #[test]
+    fn an_answer_tells_where_the_client_stands() {
+        let standings = [
+            standing("all", Unit::Requests, 100, 50, 30_000),
+            standing("per-user", Unit::Tokens, 1000, 400, 36_001),
+            standing("per-user-out", Unit::OutputTokens, 1000, 399, 360_000),
+        ];
+        assert_eq!(
+            of(&standings, None),
+            [
+                (
+                    "ratelimit-policy",
+                    "\"all\";q=100;w=60, \"per-user\";q=1000;qu=\"tokens\";w=60, \
+                     \"per-user-out\";q=1000;qu=\"output_tokens\";w=60"
+                        .to_owned()
+                ),
+                (
+                    "ratelimit",
+                    "\"all\";r=50;t=30, \"per-user\";r=400;t=37, \"per-user-out\";r=399;t=360"
+                        .to_owned()
+                ),
+                ("x-ratelimit-limit-requests", "100".to_owned()),
+                ("x-ratelimit-remaining-requests", "50".to_owned()),
+                ("x-ratelimit-reset-requests", "30s".to_owned()),
+                ("x-ratelimit-limit-tokens", "1000".to_owned()),
+                ("x-ratelimit-remaining-tokens", "399".to_owned()),
+                ("x-ratelimit-reset-tokens", "6m0s".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_again_in_both_headers() {
+        let standings = vec![standing("all", Unit::Requests, 100, 0, 60_000)];
+        let refused = refused("all", Some(Duration::from_millis(1)), standings);
+        let headers = of(&refused.standing, Some(&refused));
+        assert_eq!(headers[0], ("retry-after", "1".to_owned()));
+        assert_eq!(headers[2], ("ratelimit", "\"all\";r=0;t=1".to_owned()));
+    }
+
+    #[test]
+    fn a_request_that_never_fits_is_not_told_to_come_again() {
+        let refused = refused("all", None, Vec::new());
+        assert_eq!(of(&[], Some(&refused)), []);
+    }
+
+    #[test]
+    fn the_least_share_speaks_and_not_the_least_number() {
+        let standings = [
+            standing("small", Unit::Requests, 10, 9, 0),
+            standing("large", Unit::Requests, 10_000, 20, 0),
+        ];
+        let headers = of(&standings, None);
+        assert!(headers.contains(&("x-ratelimit-limit-requests", "10000".to_owned())));
+        assert!(headers.contains(&("x-ratelimit-remaining-requests", "20".to_owned())));
+    }
+
+    #[test]
+    fn numbers_stay_within_structured_fields() {
+        let headers = of(
+            &[standing("all", Unit::Requests, u64::MAX, u64::MAX, 0)],
+            None,
+        );
+        assert_eq!(headers[0].1, "\"all\";q=999999999999999;w=60");
+        assert_eq!(headers[1].1, "\"all\";r=999999999999999;t=0");
+    }
+
+    #[test]
+    fn durations_are_as_go_writes_them() {
+        for (micros, text) in [
+            (0, "0s"),
+            (1, "1ms"),
+            (17_000, "17ms"),
+            (1_000_000, "1s"),
+            (1_500_000, "1.5s"),
+            (12_040_000, "12.04s"),
+            (360_000_000, "6m0s"),
+            (3_600_000_000, "1h0m0s"),
+            (90_061_001_000, "25h1m1.001s"),
+        ] {
+            assert_eq!(go_duration(Duration::from_micros(micros)), text);
+        }
+    }
+}

@@ -6,15 +6,18 @@
 //! A process that ends between the two leaves a reservation behind: a bucket fills all the same, and
 //! a window ends.
 
+mod step;
+
 use std::time::Duration;
 
-use crate::bucket::Denied;
+use self::step::{No, Refusal, Step, Taken};
+use crate::bucket::Correction;
 use crate::counting::{self, nanos};
 use crate::reservation::{Entry, Reservation};
 use crate::rule::{Rule, RuleName};
 use crate::rules::RuleSet;
 use crate::shard::{shard_of, Shard, LARGEST_CAPACITY};
-use crate::standing::{Amounts, Reason, Refused, Standing, Stats};
+use crate::standing::{Amounts, Refused, Standing, Stats};
 use crate::store::Store;
 
 /// The most rules that one request can fall under.
@@ -37,7 +40,7 @@ pub enum Admission {
     Admitted {
         /// To be settled when it is known what the request has used.
         reservation: Reservation,
-        /// Where the subjects stand now, in the order of the charges.
+        /// Where the subjects stand now, in the order of the charges, each once.
         standing: Vec<Standing>,
         /// What befell the state.
         stats: Stats,
@@ -215,7 +218,8 @@ impl Meter {
         })
     }
 
-    /// Corrects what was reserved to what was used.
+    /// Corrects what was reserved to what was used, requests included: `actual` says whether this
+    /// one counts.
     ///
     /// More than reserved is charged in any case; less is given back, to the bucket that it came
     /// out of, unless that has been full since, or to the window, unless it is over. To settle
@@ -243,13 +247,16 @@ impl Meter {
                 settled.unknown.push(entry.rule.clone());
                 continue;
             };
-            let amounts = (entry.amount, actual.of(entry.unit));
+            let correction = Correction::Settled {
+                reserved: entry.amount,
+                actual: actual.of(entry.unit),
+            };
             let key = rule.key(entry.subject);
             let outcome = self.correct(
                 store,
                 rule,
                 key,
-                amounts,
+                correction,
                 entry.mark,
                 now,
                 &mut settled.stats,
@@ -261,7 +268,7 @@ impl Meter {
         failed.map_or(Ok(settled), Err)
     }
 
-    /// Where the subjects stand, in the order of the charges. Nothing is charged.
+    /// Where the subjects stand, in the order of the charges, each once. Nothing is charged.
     ///
     /// # Errors
     /// [`AdmitError`].
@@ -362,8 +369,9 @@ impl Meter {
     ) {
         for step in steps {
             if let Some(mark) = step.mark {
-                let amounts = (amounts.of(step.rule.unit()), 0);
-                let _ = self.correct(store, step.rule, step.key, amounts, mark, now, stats);
+                let reserved = amounts.of(step.rule.unit());
+                let correction = Correction::Undone { reserved };
+                let _ = self.correct(store, step.rule, step.key, correction, mark, now, stats);
             }
         }
     }
@@ -377,7 +385,7 @@ impl Meter {
         store: &S,
         rule: &Rule,
         key: u64,
-        amounts: (u64, u64),
+        correction: Correction,
         mark: u64,
         now: u64,
         stats: &mut Stats,
@@ -388,7 +396,7 @@ impl Meter {
                 corrupt: u32::from(corrupt),
                 ..Stats::default()
             };
-            let record = counting::correct(rule, shard.find(key), key, amounts, mark, now);
+            let record = counting::correct(rule, shard.find(key), key, correction, mark, now);
             let changed = record
                 .map(|record| shard.with(&record, Duration::from_nanos(now), self.capacity))
                 .transpose();
@@ -460,60 +468,5 @@ impl Meter {
             standing: steps.into_iter().filter_map(|step| step.standing).collect(),
             stats,
         }))
-    }
-}
-
-/// Who refuses, and why.
-struct Refusal<'a> {
-    rule: &'a Rule,
-    remaining: u64,
-    no: No,
-}
-
-/// One charge on its way.
-#[derive(Debug)]
-struct Step<'a> {
-    /// Its place among the charges.
-    order: usize,
-    rule: &'a Rule,
-    subject: u64,
-    key: u64,
-    shard: u32,
-    /// Set when it is charged.
-    mark: Option<u64>,
-    standing: Option<Standing>,
-}
-
-struct Taken {
-    result: Result<u64, No>,
-    standing: Standing,
-    corrupt: bool,
-}
-
-/// Why a charge is not taken.
-#[derive(Debug, Clone, Copy)]
-enum No {
-    Denied(Denied),
-    /// There is no room, for so many nanoseconds.
-    Crowded(u64),
-}
-
-impl No {
-    /// For how long; the longest is for ever.
-    fn nanos(self) -> u64 {
-        match self {
-            Self::Denied(Denied::TooLarge) => u64::MAX,
-            Self::Denied(Denied::Spent(nanos)) | Self::Crowded(nanos) => {
-                nanos.min(u64::MAX.saturating_sub(1))
-            }
-        }
-    }
-
-    fn reason(self) -> Reason {
-        match self {
-            Self::Denied(Denied::TooLarge) => Reason::TooLarge,
-            Self::Denied(Denied::Spent(_)) => Reason::Spent,
-            Self::Crowded(_) => Reason::Crowded,
-        }
     }
 }

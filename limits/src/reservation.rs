@@ -156,3 +156,73 @@ pub enum ReservationError {
     #[error("the reservation is malformed")]
     Form,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_reservation_is_a_line_of_header() {
+        let reservation = Reservation {
+            entries: vec![Entry {
+                rule: RuleName::new("per-user").unwrap(),
+                unit: Unit::Tokens,
+                per: Per::Minute,
+                subject: 0xabc,
+                amount: 500,
+                mark: 16,
+            }],
+        };
+        assert_eq!(reservation.to_string(), "v1;per-user:tm:abc:500:10");
+        assert_eq!("v1".parse(), Ok(Reservation::default()));
+    }
+
+    #[test]
+    fn what_is_no_reservation_is_said_to_be_none() {
+        for (text, error) in [
+            ("", ReservationError::Version),
+            ("v2;a:tm:1:1:1", ReservationError::Version),
+            ("v1;", ReservationError::Form),
+            ("v1;a:tm:1:1", ReservationError::Form),
+            ("v1;a:tm:1:1:1:1", ReservationError::Form),
+            ("v1;a:tmm:1:1:1", ReservationError::Form),
+            ("v1;a:xm:1:1:1", ReservationError::Form),
+            ("v1;A:tm:1:1:1", ReservationError::Form),
+            ("v1;a:tm:1:-1:1", ReservationError::Form),
+        ] {
+            assert_eq!(text.parse::<Reservation>(), Err(error), "{text}");
+        }
+        let many = format!("v1{}", ";a:tm:1:1:1".repeat(MAX_CHARGES + 1));
+        assert_eq!(many.parse::<Reservation>(), Err(ReservationError::TooLong));
+        let long = "v".repeat(Reservation::LONGEST + 1);
+        assert_eq!(long.parse::<Reservation>(), Err(ReservationError::TooLong));
+    }
+
+    #[test]
+    fn the_longest_reservation_is_within_the_bound() {
+        let entry = Entry {
+            rule: RuleName::new(&"n".repeat(RuleName::LONGEST)).unwrap(),
+            unit: Unit::Tokens,
+            per: Per::Month,
+            subject: u64::MAX,
+            amount: u64::MAX,
+            mark: u64::MAX,
+        };
+        let reservation = Reservation {
+            entries: vec![entry; MAX_CHARGES],
+        };
+        let text = reservation.to_string();
+        assert!(text.len() <= Reservation::LONGEST, "{}", text.len());
+        assert_eq!(text.parse(), Ok(reservation));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "v1(;[a-z0-9:]{0,30}){0,3}|.*") {
+            if let Ok(reservation) = text.parse::<Reservation>() {
+                prop_assert_eq!(reservation.to_string().parse(), Ok(reservation));
+            }
+        }
+    }
+}

@@ -157,3 +157,96 @@ pub enum RuleSetError {
     #[error("there are more than {} rules", RuleSet::MOST)]
     TooMany,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rules_are_one_line_of_text() {
+        let text = "v1 all=requests:10/second per-user=tokens:1000/minute:2000";
+        let rules: RuleSet = text.parse().unwrap();
+        let rule = rules.find(&RuleName::new("per-user").unwrap()).unwrap();
+        assert_eq!((rule.limit(), rule.per()), (1000, Per::Minute));
+        assert_eq!((rule.unit(), rule.capacity()), (Unit::Tokens, 2000));
+        assert_eq!(rules.to_string(), text);
+        assert_eq!(rules.find(&RuleName::new("nobody").unwrap()), None);
+        assert!("v1".parse::<RuleSet>().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_with_rules_is_said() {
+        for (text, message) in [
+            ("", "rules must begin with the version, v1"),
+            ("v2 a=requests:1/day", "rules must begin with the version, v1"),
+            (
+                "v1 a=requests:1/day b",
+                "rule 1 must be name=unit:limit/per or name=unit:limit/per:burst",
+            ),
+            (
+                "v1 A=requests:1/day",
+                "rule 0: name must be 1 to 64 of a-z, 0-9, '_', '.' and '-'",
+            ),
+            (
+                "v1 a=bytes:1/day",
+                "rule 0: unit must be requests, tokens, input_tokens or output_tokens",
+            ),
+            (
+                "v1 a=requests:0/day",
+                "rule 0: limit must be a whole number above zero",
+            ),
+            (
+                "v1 a=requests:-1/day",
+                "rule 0: limit must be a whole number above zero",
+            ),
+            (
+                "v1 a=requests:1/year",
+                "rule 0: per must be second, minute, hour, day or month",
+            ),
+            (
+                "v1 a=requests:1/second:0",
+                "rule 0: burst must be a whole number above zero",
+            ),
+            (
+                "v1 a=requests:1/day:2",
+                "rule 0: burst is for second, minute and hour: a day or a month is a window with no \
+                 bucket",
+            ),
+            (
+                "v1 a=requests:1/hour:9000",
+                "rule 0: burst is too large for limit: the bucket would take more than a year to fill",
+            ),
+            (
+                "v1 a=requests:1/day a=tokens:1/day",
+                "rule a is there twice",
+            ),
+        ] {
+            let error = text.parse::<RuleSet>().unwrap_err();
+            assert_eq!(error.to_string(), message, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_rules_are_one(
+            names in prop::collection::btree_set("[a-z0-9_.-]{1,64}", 0..8),
+            unit in prop::sample::select(Unit::ALL.to_vec()),
+            per in prop::sample::select(Per::ALL.to_vec()),
+            limit in 1_u64..,
+            burst in prop::option::of(1_u64..100_000),
+        ) {
+            let rules = names.iter().filter_map(|name| {
+                let name = RuleName::new(name).unwrap();
+                Rule::new(name, unit, limit, per, burst).ok()
+            });
+            let rules = RuleSet::new(rules.collect()).unwrap();
+            prop_assert_eq!(rules.to_string().parse::<RuleSet>().unwrap(), rules);
+        }
+
+        #[test]
+        fn no_text_panics(text in "(v1 )?[a-z=:/0-9 ]{0,60}|.*") {
+            let _ = text.parse::<RuleSet>();
+        }
+    }
+}

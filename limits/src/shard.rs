@@ -6,7 +6,7 @@
 //! | bytes | of a bucket | of a window |
 //! | --- | --- | --- |
 //! | 0..8 | key of rule and subject | the same |
-//! | 8..16 | when it is full again, ns since the unix epoch | when it is over, likewise |
+//! | 8..16 | when it is full again, ns since the unix epoch | when it is over, likewise; zero when nothing has been counted |
 //! | 16..24 | zero | what has been counted |
 //! | 24..31 | since when it has not been full, µs | where it begins, s |
 //! | 31 | 1 | 2 |
@@ -230,4 +230,138 @@ fn join(
         bytes.extend_from_slice(part);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Duration = Duration::from_secs(1_795_000_000);
+
+    fn record(key: u64, until: Duration) -> Record {
+        Record {
+            key,
+            kind: Kind::Bucket,
+            until: until.as_nanos() as u64,
+            count: 0,
+            mark: key & MARK,
+        }
+    }
+
+    fn with(bytes: Option<&[u8]>, record: &Record, capacity: usize) -> Result<Vec<u8>, Full> {
+        let (shard, corrupt) = Shard::read(bytes);
+        assert!(!corrupt);
+        shard.with(record, NOW, capacity)
+    }
+
+    #[test]
+    fn a_full_shard_stays_below_64_kib() {
+        assert_eq!(LARGEST, 64 * 1024 - 24);
+    }
+
+    #[test]
+    fn records_without_meaning_make_room_when_there_is_none() {
+        let live = NOW + Duration::from_secs(9);
+        let over = NOW - GRACE;
+        let mut bytes = with(None, &record(1, live), 3).unwrap();
+        for key in [2, 3] {
+            bytes = with(Some(&bytes), &record(key, over), 3).unwrap();
+        }
+        bytes = with(Some(&bytes), &record(4, live), 3).unwrap();
+        let (shard, _) = Shard::read(Some(&bytes));
+        assert_eq!(shard.len(), 2);
+        assert_eq!(shard.find(1), Some(record(1, live)));
+        assert_eq!(shard.find(2), None);
+        assert_eq!(shard.find(4), Some(record(4, live)));
+    }
+
+    #[test]
+    fn a_record_that_has_just_ended_is_kept_for_clocks_that_are_behind() {
+        let ended = NOW - GRACE + Duration::from_nanos(1);
+        let bytes = with(None, &record(1, ended), 1).unwrap();
+        let until = NOW.as_nanos() as u64 + 1;
+        assert_eq!(with(Some(&bytes), &record(2, NOW), 1), Err(Full { until }));
+    }
+
+    #[test]
+    fn a_full_shard_evicts_nobody_and_still_updates_those_in_it() {
+        let live = NOW + Duration::from_secs(9);
+        let mut bytes = with(None, &record(1, live), 2).unwrap();
+        bytes = with(Some(&bytes), &record(2, live + GRACE), 2).unwrap();
+        let until = (live + GRACE).as_nanos() as u64;
+        assert_eq!(with(Some(&bytes), &record(3, live), 2), Err(Full { until }));
+        let updated = record(2, live + GRACE + GRACE);
+        bytes = with(Some(&bytes), &updated, 2).unwrap();
+        assert_eq!(Shard::read(Some(&bytes)).0.find(2), Some(updated));
+    }
+
+    #[test]
+    fn a_foreign_version_is_an_empty_shard_and_said_to_be_none() {
+        let mut bytes = with(None, &record(1, NOW), 2).unwrap();
+        bytes[3] = 2;
+        let (shard, corrupt) = Shard::read(Some(&bytes));
+        assert!(corrupt && shard.is_empty());
+        assert!(Shard::read(Some(&[])).1);
+        assert!(!Shard::read(None).1);
+    }
+
+    #[test]
+    fn keys_are_spread_evenly_over_shards() {
+        assert_eq!(shard_of(0, 7), 0);
+        assert_eq!(shard_of(u64::MAX, 7), 6);
+        assert_eq!(shard_of(u64::MAX, 0), 0);
+        assert_eq!(shard_of(1 << 63, 2), 1);
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let kind = prop::sample::select(vec![Kind::Bucket, Kind::Window]);
+        (0_u64..40, kind, any::<u64>(), any::<u64>(), 0..=MARK).prop_map(
+            |(key, kind, until, count, mark)| Record {
+                key: key.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                kind,
+                until,
+                count,
+                mark,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_put_in_is_found(records in prop::collection::vec(any_record(), 1..100)) {
+            let mut bytes: Option<Vec<u8>> = None;
+            let mut model = std::collections::BTreeMap::new();
+            for record in records {
+                bytes = Some(with(bytes.as_deref(), &record, LARGEST_CAPACITY).unwrap());
+                model.insert(record.key, record);
+            }
+            let (shard, _) = Shard::read(bytes.as_deref());
+            prop_assert_eq!(shard.len(), model.len());
+            for (key, record) in model {
+                prop_assert_eq!(shard.find(key), Some(record));
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic_and_what_comes_of_them_is_a_shard(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            head in any::<bool>(),
+            record in any_record(),
+        ) {
+            let mut bytes = bytes;
+            if head && bytes.len() >= HEADER {
+                bytes[..4].copy_from_slice(&MAGIC);
+                let count = ((bytes.len() - HEADER) / RECORD) as u32;
+                bytes[4..8].copy_from_slice(&count.to_le_bytes());
+                bytes.truncate(HEADER + count as usize * RECORD);
+            }
+            let (shard, _) = Shard::read(Some(&bytes));
+            if let Ok(bytes) = shard.with(&record, NOW, 4) {
+                let (shard, corrupt) = Shard::read(Some(&bytes));
+                prop_assert!(!corrupt);
+                prop_assert_eq!(shard.find(record.key), Some(record));
+            }
+        }
+    }
 }
