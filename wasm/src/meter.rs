@@ -1,205 +1,360 @@
-//! What the meter does, free of the ABI.
+//! What the meter does with an exchange, free of the ABI.
 //!
-//! Owns the counter of exchanges. A [`Meter`] belongs to one virtual machine (Envoy runs one per
-//! worker and one on the main thread); the host adds their counts up.
+//! A [`Meter`] belongs to one configuration in one virtual machine (Envoy runs one per worker and one
+//! on the main thread); what they count is in the host's shared data, so that a limit holds over all
+//! of them. An [`Exchange`] is the filter's part in one exchange of one chain.
 //!
-//! Invariant: an exchange is counted at most once, when it is logged, however it ended; and no
-//! failure of the host changes what happens to an exchange.
+//! Invariants:
+//! - An exchange without an order costs one host call on its way in, and none on its way out.
+//! - What is admitted is settled at most once: by the exchange that was admitted, or, where the
+//!   server has taken the reservation over, by the one in front of the server.
+//! - No failure of the host changes more than whether the exchange passes, which is then what the
+//!   configuration says. An order that cannot be read is such a failure.
+//! - A rule that is not known is passed over and counted: while a new configuration is taken, the
+//!   server is ahead of the listeners for a moment.
 
-use std::cell::Cell;
+use meseta_limits::{Admission, AdmitError, Amounts, Charge, Order, Reservation, Standings, Stats};
+use meseta_proto::{headers, RequestMetadata, UsageMetadata};
 
-use crate::host::{CounterId, Host, Level};
+use crate::configuration::Configuration;
+use crate::counters::{Counter, Counters};
+use crate::host::{Headers, Host, Level};
+use crate::reply::{Dialect, Reply};
+use crate::store::{Keys, SharedData};
 
-/// The counter of exchanges. Envoy shows it with its own prefix, `wasmcustom.`.
-pub const EXCHANGES: &str = "meseta_meter_exchanges";
+/// What the access log says of the meter's answers. Those of our own begin so: Envoy's
+/// configuration lets them pass as they are.
+pub const DETAILS: &str = "meseta_meter";
 
-/// The meter of one virtual machine.
+/// The meter of one configuration.
 pub struct Meter<H> {
     host: H,
-    exchanges: Cell<Option<CounterId>>,
+    counters: Counters,
+    rules: meseta_limits::Meter,
+    keys: Keys,
+    fail_closed: bool,
+    configured: bool,
 }
 
 impl<H: Host> Meter<H> {
-    /// A meter that counts nothing until it is [configured](Self::configure).
+    /// A meter that counts nothing and refuses what it is to count, until it is
+    /// [configured](Self::configure).
     pub fn new(host: H) -> Self {
         Self {
             host,
-            exchanges: Cell::new(None),
+            counters: Counters::default(),
+            rules: meseta_limits::Meter::new(meseta_limits::RuleSet::default(), 1),
+            keys: Keys::default(),
+            fail_closed: true,
+            configured: false,
         }
     }
 
-    /// Defines the counters. Envoy calls this once per virtual machine and again when the filter's
-    /// configuration changes.
+    /// Takes the configuration, of `size` bytes, and defines the counters. Without its counters the
+    /// meter goes on, uncounted, and says so in the log.
     ///
-    /// Without its counter the meter goes on, uncounted, and says so in the log.
-    pub fn configure(&self) {
-        match self.host.define_counter(EXCHANGES) {
-            Ok(counter) => {
-                self.exchanges.set(Some(counter));
-                self.host.log(
-                    Level::Info,
-                    &format!(
-                        "meseta meter {} in the chain, contract version {}",
-                        env!("CARGO_PKG_VERSION"),
-                        meseta_proto::VERSION
-                    ),
-                );
+    /// False where the configuration is none: the filter must not run then.
+    pub fn configure(&mut self, size: usize) -> bool {
+        let configuration = match self.host.configuration(size) {
+            Ok(bytes) => Configuration::read(&bytes).map_err(|error| error.to_string()),
+            Err(status) => Err(format!("the configuration is not there: {status}")),
+        };
+        let configuration = match configuration {
+            Ok(configuration) => configuration,
+            Err(error) => {
+                let line = format!("meseta meter does not start: {error}");
+                self.host.log(Level::Warn, &line);
+                return false;
             }
-            Err(status) => {
-                self.exchanges.set(None);
-                self.host.log(
-                    Level::Warn,
-                    &format!("counter {EXCHANGES} not defined: {status}; exchanges go uncounted"),
-                );
-            }
+        };
+        let Configuration {
+            rules,
+            shards,
+            fail_closed,
+        } = configuration;
+        let line = format!(
+            "meseta meter {} in the chain, contract version {}, {} rules",
+            env!("CARGO_PKG_VERSION"),
+            meseta_proto::VERSION,
+            rules.len()
+        );
+        self.rules = meseta_limits::Meter::new(rules, shards).with_fail_closed(fail_closed);
+        self.keys = Keys::new(shards);
+        self.fail_closed = fail_closed;
+        self.configured = true;
+        self.counters.define(&self.host);
+        self.host.log(Level::Info, &line);
+        true
+    }
+
+    fn store(&self) -> SharedData<'_, H> {
+        SharedData::new(&self.host, &self.keys)
+    }
+
+    fn count(&self, counter: Counter, by: u32) {
+        self.counters.add(&self.host, counter, by);
+    }
+
+    fn count_stats(&self, stats: Stats) {
+        let full = stats
+            .crowded_refused
+            .saturating_add(stats.crowded_uncounted);
+        self.count(Counter::ShardFull, full);
+        self.count(Counter::StoreFailures, stats.corrupt);
+    }
+
+    /// What is to be done with a request that cannot be counted.
+    fn fail(&self, dialect: Dialect) -> Verdict {
+        if self.fail_closed {
+            self.refuse(&Reply::unavailable(dialect))
+        } else {
+            Verdict::Continue
         }
     }
 
-    /// Counts one exchange. The first failure is logged and ends the counting, so that a host
-    /// that refuses does not fill the log.
-    fn count(&self) {
-        let Some(counter) = self.exchanges.get() else {
-            return;
+    fn refuse(&self, reply: &Reply) -> Verdict {
+        self.count(Counter::Refused, 1);
+        let headers: Vec<(&str, &str)> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let send = |headers: &[(&str, &str)], body: &[u8]| {
+            self.host
+                .send_local_response(reply.status, DETAILS, headers, body)
         };
-        if let Err(status) = self.host.increment(counter, 1) {
-            self.exchanges.set(None);
-            self.host.log(
-                Level::Warn,
-                &format!("counter {EXCHANGES} not counted: {status}; exchanges go uncounted"),
-            );
+        if send(&headers, reply.body.as_bytes()).is_err() {
+            // The bare status is better than a client that waits.
+            if let Err(status) = send(&[], &[]) {
+                let line = format!("a refusal cannot be sent: {status}");
+                self.host.log(Level::Warn, &line);
+            }
+        }
+        Verdict::Refused
+    }
+
+    /// Corrects a reservation to what was used.
+    fn settle(&self, reservation: &Reservation, used: impl FnOnce() -> Amounts) {
+        // Of requests alone there is nothing to correct, and nobody to ask.
+        if reservation.counts_tokens() {
+            let Ok(now) = self.host.now() else {
+                self.count(Counter::StoreFailures, 1);
+                return;
+            };
+            match self.rules.settle(&self.store(), reservation, used(), now) {
+                Ok(settled) => {
+                    self.count_stats(settled.stats);
+                    let unknown = u32::try_from(settled.unknown.len()).unwrap_or(u32::MAX);
+                    self.count(Counter::UnknownRule, unknown);
+                }
+                Err(_) => {
+                    self.count(Counter::StoreFailures, 1);
+                    return;
+                }
+            }
+        }
+        self.count(Counter::Settled, 1);
+    }
+
+    /// What the server says that was used, last. Where it has said nothing: the prompt as it was
+    /// reserved, and nothing of an answer, as nobody has seen one.
+    fn used(&self, reserved_input: impl FnOnce() -> u64) -> Amounts {
+        let read = |field| self.number(UsageMetadata::NAMESPACE, field);
+        let input = read(UsageMetadata::INPUT_TOKENS);
+        let output = read(UsageMetadata::OUTPUT_TOKENS);
+        let input_tokens = match input {
+            Some(input) if input > 0 => input,
+            // That nothing was used is final when the exchange has come to its end.
+            Some(_) if self.flag(UsageMetadata::NAMESPACE, UsageMetadata::COMPLETE) => 0,
+            _ => reserved_input(),
+        };
+        Amounts {
+            requests: 1,
+            input_tokens,
+            output_tokens: output.unwrap_or(0),
         }
     }
+
+    /// A field of dynamic metadata. One that cannot be read is as good as none.
+    fn field(&self, namespace: &str, field: &str) -> Option<Vec<u8>> {
+        let path = ["metadata", "filter_metadata", namespace, field];
+        self.host.property(&path).ok().flatten()
+    }
+
+    fn text(&self, namespace: &str, field: &str) -> Option<String> {
+        String::from_utf8(self.field(namespace, field)?).ok()
+    }
+
+    fn number(&self, namespace: &str, field: &str) -> Option<u64> {
+        let bytes = self.field(namespace, field)?;
+        let number = f64::from_le_bytes(*bytes.first_chunk()?);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked before; what is too large becomes the largest"
+        )]
+        (bytes.len() == 8 && number >= 0.0).then_some(number as u64)
+    }
+
+    fn flag(&self, namespace: &str, field: &str) -> bool {
+        let bytes = self.field(namespace, field);
+        bytes.is_some_and(|bytes| matches!(*bytes, [flag] if flag != 0))
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Continue,
+    /// It has its answer already.
+    Refused,
 }
 
 /// One exchange, from its request headers to its log line.
 #[derive(Debug, Default)]
 pub struct Exchange {
+    /// Whether the request has come by: a relayed one never passes the chain in front.
+    seen: bool,
+    admitted: Option<Admitted>,
     logged: bool,
 }
 
+/// A request that has been let through by its order.
+#[derive(Debug)]
+struct Admitted {
+    reservation: Reservation,
+    standing: Standings,
+    input_tokens: u64,
+    relayed: bool,
+    /// Whether the server has the reservation now, and settles.
+    handed_over: bool,
+}
+
 impl Exchange {
+    /// The request's headers have come.
+    pub fn request<H: Host>(&mut self, meter: &Meter<H>) -> Verdict {
+        self.seen = true;
+        let text = match meter.host.header(Headers::Request, headers::CHARGE) {
+            Ok(None) => return Verdict::Continue,
+            Ok(Some(text)) => text,
+            // There may have been an order.
+            Err(_) => {
+                meter.count(Counter::Unreadable, 1);
+                return meter.fail(Dialect::OpenAi);
+            }
+        };
+        let order = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.parse::<Order>().ok());
+        match order {
+            Some(order) => self.admit(meter, &order),
+            None => {
+                meter.count(Counter::Unreadable, 1);
+                meter.fail(Dialect::OpenAi)
+            }
+        }
+    }
+
+    fn admit<H: Host>(&mut self, meter: &Meter<H>, order: &Order) -> Verdict {
+        let dialect = Dialect::named(order.dialect());
+        if !meter.configured {
+            return meter.fail(dialect);
+        }
+        let rules = meter.rules.rules();
+        let known = |charge: &Charge<'_>| rules.find(charge.rule).is_some();
+        let charges: Vec<Charge<'_>> = order.charges().filter(known).collect();
+        let unknown = order.charges().count().saturating_sub(charges.len());
+        meter.count(
+            Counter::UnknownRule,
+            u32::try_from(unknown).unwrap_or(u32::MAX),
+        );
+        if charges.is_empty() {
+            return Verdict::Continue;
+        }
+        let Ok(now) = meter.host.now() else {
+            meter.count(Counter::StoreFailures, 1);
+            return meter.fail(dialect);
+        };
+        let amounts = order.amounts();
+        match meter.rules.admit(&meter.store(), &charges, amounts, now) {
+            Ok(Admission::Admitted {
+                reservation,
+                standing,
+                stats,
+            }) => {
+                meter.count_stats(stats);
+                meter.count(Counter::Admitted, 1);
+                self.admitted = Some(Admitted {
+                    reservation,
+                    standing: Standings(standing),
+                    input_tokens: amounts.input_tokens,
+                    relayed: order.is_relayed(),
+                    handed_over: false,
+                });
+                Verdict::Continue
+            }
+            Ok(Admission::Refused(refused)) => {
+                meter.count_stats(refused.stats);
+                let rule = rules.find(&refused.rule);
+                meter.refuse(&Reply::refused(dialect, &refused, rule))
+            }
+            Err(AdmitError::Store(_)) => {
+                meter.count(Counter::StoreFailures, 1);
+                meter.fail(dialect)
+            }
+            Err(_) => {
+                meter.count(Counter::Unreadable, 1);
+                meter.fail(dialect)
+            }
+        }
+    }
+
+    /// The answer's headers have come, from a provider or from Envoy itself.
+    pub fn response<H: Host>(&mut self, meter: &Meter<H>) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let set = |name, value: String| meter.host.replace_header(Headers::Response, name, &value);
+        // Without it the client does not read where it stands; nothing else is amiss.
+        let _ = set(headers::STANDING, admitted.standing.to_string());
+        if admitted.relayed {
+            let handed = set(headers::RESERVATION, admitted.reservation.to_string());
+            admitted.handed_over = handed.is_ok();
+        }
+    }
+
     /// The exchange is over and is being logged: after an answer, a local reply or a disconnect.
     pub fn log<H: Host>(&mut self, meter: &Meter<H>) {
-        if !self.logged {
-            self.logged = true;
-            meter.count();
+        if self.logged {
+            return;
+        }
+        self.logged = true;
+        meter.count(Counter::Exchanges, 1);
+        match self.admitted.take() {
+            Some(admitted) if admitted.handed_over => {}
+            Some(Admitted {
+                reservation,
+                input_tokens,
+                ..
+            }) => meter.settle(&reservation, || meter.used(|| input_tokens)),
+            None if !self.seen => settle_relayed(meter),
+            None => {}
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use super::*;
-    use crate::host::Status;
-
-    /// A host that records what it was asked and fails where told.
-    #[derive(Default)]
-    struct Recording {
-        defined: RefCell<Vec<String>>,
-        increments: RefCell<Vec<(CounterId, u32)>>,
-        lines: RefCell<Vec<(Level, String)>>,
-        refuse_define: Cell<Option<Status>>,
-        refuse_increment: Cell<Option<Status>>,
-    }
-
-    impl Host for &Recording {
-        fn define_counter(&self, name: &str) -> Result<CounterId, Status> {
-            if let Some(status) = self.refuse_define.get() {
-                return Err(status);
-            }
-            self.defined.borrow_mut().push(name.to_owned());
-            Ok(CounterId(7))
-        }
-
-        fn increment(&self, counter: CounterId, by: u32) -> Result<(), Status> {
-            self.increments.borrow_mut().push((counter, by));
-            self.refuse_increment.get().map_or(Ok(()), Err)
-        }
-
-        fn log(&self, level: Level, message: &str) {
-            self.lines.borrow_mut().push((level, message.to_owned()));
-        }
-    }
-
-    fn warnings(host: &Recording) -> Vec<String> {
-        let lines = host.lines.borrow();
-        let warnings = lines.iter().filter(|(level, _)| *level == Level::Warn);
-        warnings.map(|(_, line)| line.clone()).collect()
-    }
-
-    #[test]
-    fn each_exchange_counts_once_however_often_it_is_logged() {
-        let host = Recording::default();
-        let meter = Meter::new(&host);
-        meter.configure();
-        for _ in 0..3 {
-            let mut exchange = Exchange::default();
-            exchange.log(&meter);
-            exchange.log(&meter);
-        }
-        assert_eq!(*host.defined.borrow(), [EXCHANGES]);
-        assert_eq!(*host.increments.borrow(), [(CounterId(7), 1); 3]);
-        assert_eq!(warnings(&host), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_running_meter_says_in_the_log_that_it_is_in_the_chain() {
-        let host = Recording::default();
-        Meter::new(&host).configure();
-        let lines = host.lines.borrow();
-        assert_eq!(lines.len(), 1);
-        assert!(lines[0].1.contains("in the chain"), "{}", lines[0].1);
-    }
-
-    #[test]
-    fn without_its_counter_exchanges_go_on_uncounted() {
-        let host = Recording::default();
-        host.refuse_define.set(Some(Status::INTERNAL_FAILURE));
-        let meter = Meter::new(&host);
-        meter.configure();
-        Exchange::default().log(&meter);
-        assert!(host.increments.borrow().is_empty());
-        assert_eq!(
-            warnings(&host),
-            ["counter meseta_meter_exchanges not defined: internal failure; exchanges go uncounted"]
-        );
-    }
-
-    #[test]
-    fn a_refused_increment_is_logged_once_and_not_tried_again() {
-        let host = Recording::default();
-        host.refuse_increment.set(Some(Status::NOT_FOUND));
-        let meter = Meter::new(&host);
-        meter.configure();
-        Exchange::default().log(&meter);
-        Exchange::default().log(&meter);
-        assert_eq!(host.increments.borrow().len(), 1);
-        assert_eq!(
-            warnings(&host),
-            ["counter meseta_meter_exchanges not counted: not found; exchanges go uncounted"]
-        );
-    }
-
-    #[test]
-    fn a_new_configuration_starts_the_counting_again() {
-        let host = Recording::default();
-        host.refuse_increment.set(Some(Status::NOT_FOUND));
-        let meter = Meter::new(&host);
-        meter.configure();
-        Exchange::default().log(&meter);
-        host.refuse_increment.set(None);
-        meter.configure();
-        Exchange::default().log(&meter);
-        assert_eq!(host.increments.borrow().len(), 2);
-    }
-
-    #[test]
-    fn an_unconfigured_meter_asks_nothing_of_the_host() {
-        let host = Recording::default();
-        Exchange::default().log(&Meter::new(&host));
-        assert!(host.increments.borrow().is_empty());
-        assert!(host.lines.borrow().is_empty());
+/// Settles what a relayed call has reserved in another chain, if there has been one.
+fn settle_relayed<H: Host>(meter: &Meter<H>) {
+    let request = RequestMetadata::NAMESPACE;
+    let Some(text) = meter.text(request, RequestMetadata::RESERVATION) else {
+        return;
+    };
+    match text.parse::<Reservation>() {
+        Ok(reservation) => meter.settle(&reservation, || {
+            let input = || meter.number(request, RequestMetadata::INPUT_TOKENS);
+            meter.used(|| input().unwrap_or(0))
+        }),
+        Err(_) => meter.count(Counter::Unreadable, 1),
     }
 }
