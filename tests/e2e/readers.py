@@ -27,19 +27,20 @@ def events(body):
         return [], 0
     text = body.decode().replace("\r\n", "\n")  # either ends a line
     assert text.endswith("\n\n"), f"the last event is not ended: {text[-200:]!r}"
-    found, comments = [], 0
-    for block in text[:-2].split("\n\n"):
-        lines = block.split("\n")
-        if all(line.startswith(":") for line in lines):
+    found, comments, fields = [], 0, {}
+    for line in text.split("\n"):
+        if not line:  # after nothing, a blank line means nothing
+            assert not fields or "data" in fields, fields
+            if fields:
+                found.append((fields.get("event"), fields["data"]))
+            fields = {}
+        elif line.startswith(":"):
+            assert not fields, f"a comment within an event: {line!r} after {fields}"
             comments += 1
-            continue
-        fields = {}
-        for line in lines:
+        else:
             name, colon, value = line.partition(": ")
-            assert colon and name in ("event", "data") and name not in fields, f"within an event: {line!r} in {block!r}"
+            assert colon and name in ("event", "data") and name not in fields, f"within an event: {line!r} after {fields}"
             fields[name] = value
-        assert "data" in fields, block
-        found.append((fields.get("event"), fields["data"]))
     return found, comments
 
 

@@ -38,8 +38,29 @@ def halves(text):
     return text[: len(text) // 2], text[len(text) // 2 :]
 
 
+def spoken(exchange, vendor):
+    """The API that a target is asked in: OpenAI has two."""
+    return "responses" if exchange.request.path.endswith("/responses") else vendor
+
+
+def response(status, text=None):
+    """The object of OpenAI's Responses."""
+    content = [{"type": "output_text", "text": text, "annotations": []}] if text else []
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    usage = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13, "input_tokens_details": {"cached_tokens": 0},
+             "output_tokens_details": {"reasoning_tokens": 0}}
+    return {"id": "resp_1", "object": "response", "created_at": 1700000000, "status": status, "model": "gpt-x", "error": None,
+            "incomplete_details": None, "output": [item] if text else [], "usage": usage if text else None}
+
+
+def numbered(sequence, **event):
+    return named([{**event, "sequence_number": sequence}])
+
+
 def document(vendor, text):
     """A complete answer."""
+    if vendor == "responses":
+        return json.dumps(response("completed", text)).encode()
     if vendor == "openai":
         return json.dumps({
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "gpt-x",
@@ -67,6 +88,20 @@ def candidate(text, finish=None):
 
 def stream(vendor, text):
     """A complete stream in three parts: what comes before content, the content, and the end; each a list of events."""
+    if vendor == "responses":
+        place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+        item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+        part = {"type": "output_text", "text": "", "annotations": []}
+        done = response("completed", text)
+        return (
+            [numbered(0, type="response.created", response=response("in_progress")),
+             numbered(1, type="response.output_item.added", output_index=0, item=item),
+             numbered(2, type="response.content_part.added", part=part, **place)],
+            [numbered(3 + n, type="response.output_text.delta", delta=half, logprobs=[], **place) for n, half in enumerate(halves(text))],
+            [numbered(5, type="response.output_text.done", text=text, logprobs=[], **place),
+             numbered(6, type="response.content_part.done", part={**part, "text": text}, **place),
+             numbered(7, type="response.output_item.done", output_index=0, item=done["output"][0]),
+             numbered(8, type="response.completed", response=done)])
     if vendor == "openai":
         chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x"}
         delta = lambda delta, finish=None: {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
@@ -105,7 +140,7 @@ def stream_type(vendor):
 
 def error(vendor, status, message="the words of the provider"):
     """The body of an error answer."""
-    if vendor == "openai":
+    if vendor in ("openai", "responses"):
         return json.dumps({"error": {"message": message, "type": "server_error", "param": None, "code": None}}).encode()
     if vendor == "anthropic":
         return json.dumps({"type": "error", "error": {"type": "api_error", "message": message}, "request_id": "req_1"}).encode()
@@ -114,8 +149,10 @@ def error(vendor, status, message="the words of the provider"):
     return json.dumps({"error": {"code": status, "message": message, "status": "INTERNAL"}}).encode()
 
 
-def error_event(vendor):
+def error_event(vendor, sequence=0):
     """An error in the midst of a stream."""
+    if vendor == "responses":
+        return numbered(sequence, type="error", code="server_error", message="the words of the provider", param=None)
     if vendor == "openai":
         return sse([json.loads(error("openai", 500))])
     if vendor == "anthropic":
@@ -129,10 +166,11 @@ def answers(vendor, text, streaming, pause=0, headers=()):
     """Answers as it should."""
 
     async def behaviour(exchange):
+        api = spoken(exchange, vendor)
         if not streaming:
-            return await exchange.reply(200, [*JSON, *headers], document(vendor, text))
-        await exchange.head(200, [*stream_type(vendor), *headers])
-        for part in stream(vendor, text):
+            return await exchange.reply(200, [*JSON, *headers], document(api, text))
+        await exchange.head(200, [*stream_type(api), *headers])
+        for part in stream(api, text):
             for event in part:
                 await exchange.send(event)
                 await asyncio.sleep(pause)
@@ -149,7 +187,7 @@ class Failure:
 
     def behaviour(self, vendor, streaming):
         async def behaviour(exchange):
-            await self.fails(exchange, vendor, streaming)
+            await self.fails(exchange, spoken(exchange, vendor), streaming)
 
         return behaviour
 
@@ -192,8 +230,9 @@ async def _begins_with_an_error(exchange, vendor, streaming):
 
 async def _has_an_error_before_content(exchange, vendor, streaming):
     await exchange.head(200, kind(vendor, streaming))
-    await exchange.send(b"".join(stream(vendor, "none")[0]))
-    await exchange.send(error_event(vendor))
+    before = stream(vendor, "none")[0]
+    await exchange.send(b"".join(before))
+    await exchange.send(error_event(vendor, len(before)))
     await exchange.end()
 
 

@@ -1,17 +1,14 @@
 """Another target answers when one fails, and the client sees nothing of it: each way to fail, at each place."""
 
-import asyncio
+import time
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from conftest import configuration, gather_limited
+from conftest import EGRESS, configuration, gather_limited, relaying
 from readers import READERS, post, read
 from targets import FAILURES, TELLTALES, VENDORS, answers, dead_providers, pool, said
-
-EGRESS = ["envoy", "direct"]
-
 
 def cells():
     """Client, way to fail, how many of the four targets fail, streaming."""
@@ -41,10 +38,7 @@ def models(egress):
 async def relayed(request, make_stack, provider):
     """A stack with a pool for each cell of the matrix; calls go through Envoy, or straight."""
     providers = configuration(provider)["model_providers"] + dead_providers()
-    stack = await make_stack({"server": {"egress": request.param}, "models": models(request.param), "model_providers": providers})
-    limits = httpx.Limits(max_connections=100)
-    async with httpx.AsyncClient(base_url=stack.url, timeout=60, limits=limits) as client:
-        stack.client, stack.egress = client, request.param
+    async with relaying(make_stack, request.param, models(request.param), model_providers=providers) as stack:
         yield stack
 
 
@@ -60,12 +54,13 @@ async def one(stack, provider, cell):
             seen.append(None)
             continue
         behaviour = how.behaviour(vendor, streaming) if fails else answers(vendor, said(target), streaming)
-        seen.append(provider.on(target, behaviour))
+        requests = provider.on(target, behaviour)
+        seen.append((requests, len(requests)))
     reader = READERS[client]
     try:
         response = await post(stack.client, reader, name, streaming)
         answer = read(reader, response, streaming)
-        asked = [len(requests) if requests is not None else 1 for requests in seen]
+        asked = [len(one[0]) - one[1] if one else 1 for one in seen]
         assert asked == [int(place <= count) for place in range(4)], f"the targets were asked {asked} times"
         assert response.headers["x-meseta-attempts"] == str(min(count + 1, 4)), response.headers
         if count < 4:
@@ -86,3 +81,12 @@ async def test_targets_that_fail_before_content_are_passed_over_in_silence(relay
     chosen = [cell for cell in cells() if cell[1] == failure]
     wrong = [found for found in await gather_limited(24, (one(relayed, provider, cell) for cell in chosen)) if found]
     assert not wrong, f"{len(wrong)} of {len(chosen)}:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("failure", ["closed_before_headers", "reset_before_headers", "reset_after_headers", "reset_before_content"])
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "stream"])
+async def test_a_target_that_breaks_off_is_passed_over_at_once(relayed, provider, failure, streaming):
+    began = time.monotonic()
+    wrong = await one(relayed, provider, ("chat", failure, 3, streaming))
+    assert not wrong, wrong
+    assert time.monotonic() - began < 0.6, "seconds, for three attempts that failed at once"
