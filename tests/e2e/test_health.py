@@ -14,6 +14,8 @@ from stack import until
 from targets import FAILURES, answers, error, said
 
 COOLDOWN = {"failures": 3, "first": "1s", "longest": "10s", "error_rate": "100%"}
+# Three times in ten, as a provider may.
+OFTEN = ("500", None, None, "reset_before_headers", None, None, None, "reset_before_content", None, None)
 # How a provider says that there is nothing left for two seconds.
 LIMITS = {
     "retry_after": [("retry-after", "2")],
@@ -31,7 +33,7 @@ def pair(name, **more):
 
 def models(egress):
     pools = {f"{egress}-{name}": pair(f"{egress}-{name}") for name in ("dead", "probe", "all", *LIMITS)}
-    pools[f"{egress}-load"] = pair(f"{egress}-load", timeout={"first_token": "2s"})
+    pools[f"{egress}-load"] = pair(f"{egress}-load", timeout={"first_token": "6s"})
     for name in ("hedge", "hedge-first", "hedge-none", "hedge-both"):
         pools[f"{egress}-{name}"] = pair(f"{egress}-{name}", hedge_after="100ms")
     return pools
@@ -62,15 +64,14 @@ def fail(provider, name, place, failure="500", streaming=True):
 async def test_a_target_that_fails_three_times_in_ten_costs_no_client_anything(relayed, provider):
     name = f"{relayed.egress}-load"
     ways = itertools.cycle(
-        FAILURES[failure].behaviour("openai", True) if failure else answers("openai", said(f"{name}-0"), True, 0.01)
-        for failure in ("500", None, None, "reset_before_headers", None, None, None, "reset_before_content", None, None,
-                        "500", None, None, "reset_before_headers", None, None, None, "first_token_timeout", None, None))
+        FAILURES[failure].behaviour("openai", True) if failure else answers("openai", said(f"{name}-0"), True)
+        for failure in (*OFTEN, *OFTEN, *OFTEN, "first_token_timeout", *OFTEN[1:]))
 
     async def flaky(exchange):
         await next(ways)(exchange)
 
     first = provider.on(f"{name}-0", flaky)
-    second = serve(provider, name, 1, pause=0.01)
+    second = serve(provider, name, 1)
     wrong = []
 
     async def one():
@@ -83,6 +84,8 @@ async def test_a_target_that_fails_three_times_in_ten_costs_no_client_anything(r
 
     await gather_limited(200, (one() for _ in range(1000)))
     told = [line for line in relayed.admin("/metrics")[1].splitlines() if line.startswith("meseta_attempts") and name in line]
+    # The limit is far beyond what a healthy target takes, on a busy machine too.
+    assert not [line for line in told if f"{name}-1" in line and "answered" not in line], "\n".join(told)
     assert not wrong, f"{len(wrong)} of 1000: {wrong[:5]}\n" + "\n".join(told)
     assert len(first) > 50 and len(second) > 50 and len(first) + len(second) > 1000, (len(first), len(second))
 
