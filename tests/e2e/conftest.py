@@ -71,9 +71,11 @@ async def provider():
 async def make_stack(provider, tmp_path_factory, stacks):
     """Starts stacks; all are stopped at the end."""
 
-    async def make(more=None, **options):
+    async def make(more=None, prepare=None, **options):
         directory = tmp_path_factory.mktemp("stack")
         stack = Stack(directory, configuration(provider, **(more or {})), SECRETS, **options)
+        if prepare:
+            prepare(stack)
         stacks.append(stack)
         return await stack.start()
 
@@ -117,9 +119,9 @@ async def gather_limited(limit, coroutines):
 
 
 @contextlib.asynccontextmanager
-async def relaying(make_stack, egress, models, server=None, **more):
-    """A stack that has these `models`, with a client for many requests at once."""
-    stack = await make_stack({"server": {"egress": egress, **(server or {})}, "models": models, **more})
+async def relaying(make_stack, egress, models, server=None, prepare=None, **more):
+    """A stack that has these `models`, with a client for many requests at once. `prepare` gets it before it starts."""
+    stack = await make_stack({"server": {"egress": egress, **(server or {})}, "models": models, **more}, prepare)
     stack.egress = egress
     limits = httpx.Limits(max_connections=300, max_keepalive_connections=300)
     async with httpx.AsyncClient(base_url=stack.url, timeout=60, limits=limits) as client:
