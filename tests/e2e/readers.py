@@ -14,7 +14,7 @@ class Answer:
 
     text: str
     error: dict | None = None
-    comments: int = 0
+    signs: int = 0
 
     @property
     def complete(self):
@@ -22,26 +22,30 @@ class Answer:
 
 
 def events(body):
-    """The events of a stream of Server-Sent Events: name and data; and how many comments there were."""
+    """The events of a stream of Server-Sent Events: name and data; and how many signs of life there were, which are comments
+    or blank lines after nothing."""
     if not body:
         return [], 0
     text = body.decode().replace("\r\n", "\n")  # either ends a line
     assert text.endswith("\n\n"), f"the last event is not ended: {text[-200:]!r}"
-    found, comments, fields = [], 0, {}
-    for line in text.split("\n"):
-        if not line:  # after nothing, a blank line means nothing
-            assert not fields or "data" in fields, fields
-            if fields:
-                found.append((fields.get("event"), fields["data"]))
+    found, signs, fields = [], 0, {}
+    after_comment = False
+    for line in text[:-1].split("\n"):
+        if not line and fields:
+            assert "data" in fields, fields
+            found.append((fields.get("event"), fields["data"]))
             fields = {}
+        elif not line:
+            signs += not after_comment
         elif line.startswith(":"):
             assert not fields, f"a comment within an event: {line!r} after {fields}"
-            comments += 1
+            signs += 1
         else:
             name, colon, value = line.partition(": ")
             assert colon and name in ("event", "data") and name not in fields, f"within an event: {line!r} after {fields}"
             fields[name] = value
-    return found, comments
+        after_comment = line.startswith(":")
+    return found, signs
 
 
 def ended_once(found, is_end):
@@ -70,7 +74,7 @@ class Chat:
 
     @classmethod
     def stream(cls, body):
-        found, comments = events(body)
+        found, signs = events(body)
         datas = [data for _, data in found]
         ended_once(datas, lambda data: data == "[DONE]" or "error" in json.loads(data))
         chunks = [json.loads(data) for data in datas[:-1]]
@@ -79,11 +83,11 @@ class Chat:
         finishes = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
         if datas[-1] != "[DONE]":
             assert not finishes, datas
-            return Answer(text, cls.error(json.loads(datas[-1])), comments)
+            return Answer(text, cls.error(json.loads(datas[-1])), signs)
         assert finishes == ["stop"] and choices[-1]["finish_reason"], datas
         assert len({chunk["id"] for chunk in chunks}) == 1, "chunks of two answers"
         assert sum(bool(choice["delta"].get("role")) for choice in choices) <= 1, "two beginnings"
-        return Answer(text, comments=comments)
+        return Answer(text, signs=signs)
 
 
 class Messages:
@@ -105,7 +109,7 @@ class Messages:
 
     @classmethod
     def stream(cls, body):
-        found, comments = events(body)
+        found, signs = events(body)
         datas = [json.loads(data) for _, data in found]
         assert [name for name, _ in found] == [data["type"] for data in datas], found
         ended_once(datas, lambda data: data["type"] in ("message_stop", "error"))
@@ -114,10 +118,10 @@ class Messages:
         text = "".join(delta["text"] for delta in deltas)
         if kinds[-1] == "error":
             assert "message_delta" not in kinds and kinds.count("message_start") <= 1, kinds
-            return Answer(text, cls.error(datas[-1]), comments)
+            return Answer(text, cls.error(datas[-1]), signs)
         assert kinds[0] == "message_start" and kinds.count("message_start") == kinds.count("message_delta") == 1, kinds
         assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 1, kinds
-        return Answer(text, comments=comments)
+        return Answer(text, signs=signs)
 
 
 class Responses:
@@ -136,7 +140,7 @@ class Responses:
 
     @classmethod
     def stream(cls, body):
-        found, comments = events(body)
+        found, signs = events(body)
         datas = [json.loads(data) for _, data in found]
         assert [name for name, _ in found] == [data["type"] for data in datas], found
         numbers = [data["sequence_number"] for data in datas]
@@ -149,11 +153,11 @@ class Responses:
         ended_once(datas, lambda data: data["type"] in ("response.completed", "response.failed", "response.incomplete", "error"))
         if kinds[-1] == "error":
             assert kinds.count("response.created") <= 1, kinds
-            return Answer(text, datas[-1], comments)
+            return Answer(text, datas[-1], signs)
         assert kinds[-1] == "response.completed" and kinds[0] == "response.created", kinds
         assert kinds.count("response.created") == 1, kinds
         assert cls.document(datas[-1]["response"]) == text, datas[-1]
-        return Answer(text, comments=comments)
+        return Answer(text, signs=signs)
 
 
 class Gemini:
@@ -182,12 +186,12 @@ class Gemini:
 
     @classmethod
     def stream(cls, body):
-        found, comments = events(body)
+        found, signs = events(body)
         datas = [json.loads(data) for _, data in found]
         finish = lambda data: any(one.get("finishReason") for one in data.get("candidates", []))
         ended_once(datas, lambda data: "error" in data or finish(data))
         text = "".join(cls.text(data) for data in datas)
-        return Answer(text, cls.error(datas[-1]) if "error" in datas[-1] else None, comments)
+        return Answer(text, cls.error(datas[-1]) if "error" in datas[-1] else None, signs)
 
 
 class Converse:
