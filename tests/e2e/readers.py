@@ -195,6 +195,9 @@ class Gemini:
 
 
 class Converse:
+    # What a stream ends with.
+    end = ["messageStop", "metadata"]
+
     @staticmethod
     def path(model, stream):
         return f"/model/{model}/converse{'-stream' if stream else ''}"
@@ -230,8 +233,14 @@ class Converse:
             assert [message["headers"][":message-type"] for message in messages[:-1]] == ["event"] * (len(messages) - 1), kinds
             return Answer(text, {"type": kinds[-1], **datas[-1]})
         assert kinds[0] == "messageStart" and kinds.count("messageStart") == 1, kinds
-        assert kinds[-2:] == ["messageStop", "metadata"] and kinds.count("messageStop") == 1, kinds
+        assert kinds[-len(cls.end) :] == cls.end and kinds.count("messageStop") == 1, kinds
         return Answer(text)
+
+
+class ConverseWithoutUsage(Converse):
+    """Of a provider that tells no usage: no figures are made up."""
+
+    end = ["messageStop"]
 
 
 READERS = {"chat": Chat, "messages": Messages, "responses": Responses, "gemini": Gemini, "converse": Converse}
@@ -250,5 +259,5 @@ def read(reader, response, streaming):
     if not streaming:
         assert kind == "application/json", response.headers
         return Answer(reader.document(response.json()))
-    assert kind == ("application/vnd.amazon.eventstream" if reader is Converse else "text/event-stream"), response.headers
+    assert kind == ("application/vnd.amazon.eventstream" if issubclass(reader, Converse) else "text/event-stream"), response.headers
     return reader.stream(response.content)
