@@ -149,6 +149,23 @@ def error(vendor, status, message="the words of the provider"):
     return json.dumps({"error": {"code": status, "message": message, "status": "INTERNAL"}}).encode()
 
 
+# How each says that a request is too large, and how OpenAI says that its filter refuses it.
+CONTEXT = {
+    "openai": json.dumps({"error": {
+        "message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+        "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}}).encode(),
+    "anthropic": json.dumps({"type": "error", "error": {
+        "type": "invalid_request_error", "message": "prompt is too long: 210000 tokens > 200000 maximum"}}).encode(),
+    "amazon_bedrock": json.dumps({"message": "Input is too long for requested model."}).encode(),
+    "gemini": json.dumps({"error": {
+        "code": 400, "status": "INVALID_ARGUMENT",
+        "message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}}).encode(),
+}
+FILTER = json.dumps({"error": {
+    "message": "The response was filtered due to the prompt triggering content management policy.", "type": None,
+    "param": "prompt", "code": "content_filter"}}).encode()
+
+
 def error_event(vendor, sequence=0):
     """An error in the midst of a stream."""
     if vendor == "responses":
