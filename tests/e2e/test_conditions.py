@@ -14,7 +14,7 @@ from targets import CONTEXT, FILTER, VENDORS, answers, error, pool, said
 
 def models(egress):
     name = lambda own: f"{egress}-{own}"
-    pools = {name(own): pool(name(own)) for own in ("large", "final-context", "final-filter", "busy")}
+    pools = {name(own): pool(name(own)) for own in ("bulky", "final-context", "final-filter", "busy")}
     pools[name("listed")] = {**pool(name("listed")), "failover": {"on": [401, "4xx"], "max_attempts": 4}}
     pools[name("unlisted")] = {**pool(name("unlisted")), "failover": {"on": [429]}}
     pools[name("two")] = {**pool(name("two")), "failover": {"max_attempts": 2}}
@@ -98,7 +98,7 @@ async def test_what_one_providers_filter_refuses_goes_to_another_provider(relaye
 
 
 async def test_a_large_request_reaches_each_target_whole(relayed, provider):
-    name = f"{relayed.egress}-large"
+    name = f"{relayed.egress}-bulky"
     seen, _ = serve(provider, name, [(503, error(vendor, 503)) for vendor in VENDORS[:2]])
     prompt = "".join(f"{number:x}" for number in range(1_500_000))
     assert len(prompt) > 6 << 20
