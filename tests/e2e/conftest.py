@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import itertools
 import os
 
@@ -14,9 +15,14 @@ from stack import Stack
 SECRETS = {
     "OPENAI_TEST_KEY": "sk-openai-7f3c9e1b",
     "ANTHROPIC_TEST_KEY": "sk-ant-5d8a2c4e",
+    "BEDROCK_TEST_KEY": "bedrock-api-key-2f6b8d0a",
+    "GEMINI_TEST_KEY": "AIza-test-c3e5a7f9",
     "CLIENT_KEY": "sk-client-91b7e6d2",
 }
 PROMPT = "prompt-marker-4c1f8a"
+
+# How the server's own calls get to providers.
+EGRESS = ["envoy", "direct"]
 
 _names = itertools.count()
 
@@ -65,9 +71,11 @@ async def provider():
 async def make_stack(provider, tmp_path_factory, stacks):
     """Starts stacks; all are stopped at the end."""
 
-    async def make(more=None, **options):
+    async def make(more=None, prepare=None, **options):
         directory = tmp_path_factory.mktemp("stack")
         stack = Stack(directory, configuration(provider, **(more or {})), SECRETS, **options)
+        if prepare:
+            prepare(stack)
         stacks.append(stack)
         return await stack.start()
 
@@ -108,3 +116,14 @@ async def gather_limited(limit, coroutines):
             return await coroutine
 
     return await asyncio.gather(*(run(coroutine) for coroutine in coroutines))
+
+
+@contextlib.asynccontextmanager
+async def relaying(make_stack, egress, models, server=None, prepare=None, **more):
+    """A stack that has these `models`, with a client for many requests at once. `prepare` gets it before it starts."""
+    stack = await make_stack({"server": {"egress": egress, **(server or {})}, "models": models, **more}, prepare)
+    stack.egress = egress
+    limits = httpx.Limits(max_connections=300, max_keepalive_connections=300)
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60, limits=limits) as client:
+        stack.client = client
+        yield stack
