@@ -6,9 +6,7 @@
 //!
 //! Invariant: a body is well-formed JSON, whatever the message. Nothing of subjects is in an answer.
 
-use std::fmt::Write as _;
-
-use meseta_limits::{headers, Reason, Refused, Rule};
+use meseta_limits::{headers, Refused, Rule};
 
 /// In whose shapes a client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +75,7 @@ pub struct Reply {
 impl Reply {
     /// A rule's refusal.
     pub fn refused(dialect: Dialect, refused: &Refused, rule: Option<&Rule>) -> Self {
-        let mut reply = Self::new(dialect, &RATE_LIMITED, &message(refused, rule));
+        let mut reply = Self::new(dialect, &RATE_LIMITED, &refused.message(rule));
         reply
             .headers
             .extend(headers::of(&refused.standing, Some(refused)));
@@ -131,40 +129,12 @@ fn body(dialect: Dialect, names: &Names, message: &str) -> String {
     }
 }
 
-/// What a refused client reads.
-fn message(refused: &Refused, rule: Option<&Rule>) -> String {
-    let (name, limit) = (&refused.rule, refused.limit);
-    let unit = refused.unit.as_str().replace('_', " ");
-    let mut text = match refused.reason {
-        Reason::Spent => format!("rate limit {name} reached: {limit} {unit}"),
-        Reason::TooLarge => {
-            format!("the request is larger than rate limit {name} ever lets pass: {limit} {unit}")
-        }
-        Reason::Crowded => {
-            format!("rate limit {name} cannot count another client now: {limit} {unit}")
-        }
-    };
-    if let Some(rule) = rule {
-        let _ = write!(text, " per {}", rule.per().as_str());
-        let burst = rule.burst().filter(|_| refused.reason == Reason::TooLarge);
-        if let Some(burst) = burst {
-            let _ = write!(text, ", {burst} at once");
-        }
-    }
-    if let Some(after) = refused.retry_after {
-        let more = u64::from(after.subsec_nanos() > 0);
-        let seconds = after.as_secs().saturating_add(more).max(1);
-        let _ = write!(text, "; try again in {seconds} s");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use hermesllm::error::{ApiError, ErrorCode};
-    use meseta_limits::{Per, RuleName, Stats, Unit};
+    use meseta_limits::{Per, Reason, RuleName, Stats, Unit};
 
     use super::*;
 
@@ -227,12 +197,12 @@ mod tests {
     fn a_refusal_says_which_rule_and_until_when() {
         let (spent, rule) = refused(Reason::Spent, Some(Duration::from_millis(11_001)));
         assert_eq!(
-            message(&spent, Some(&rule)),
+            spent.message(Some(&rule)),
             "rate limit per-user reached: 1000 input tokens per minute; try again in 12 s"
         );
         let (large, rule) = refused(Reason::TooLarge, None);
         assert_eq!(
-            message(&large, Some(&rule)),
+            large.message(Some(&rule)),
             "the request is larger than rate limit per-user ever lets pass: 1000 input tokens per \
              minute, 2000 at once"
         );
