@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use meseta_config::Config;
@@ -115,6 +116,9 @@ impl Source {
     pub fn print_notices(&self, terminal: &Terminal) {
         self.print_warnings(terminal);
         terminal.notices(&self.config.notices);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_secs());
+        terminal.notices(&self.config.notices_at(now));
     }
 
     /// Prints which certificates of listeners are not here; Envoy may run elsewhere, where they are.

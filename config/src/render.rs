@@ -39,7 +39,7 @@ use yaml::{f, inline, list, map, why, Field, Yaml};
 pub struct RenderOptions {
     /// Where the server listens.
     pub server: ListenAddress,
-    /// The filter's file.
+    /// The filter's file; not read where the meter is not in Envoy.
     pub filter: PathBuf,
     /// Envoy's admin interface.
     pub admin: AdminAddress,
@@ -95,8 +95,8 @@ pub fn bootstrap(config: &Config, options: &RenderOptions) -> String {
     let listeners = config
         .listeners
         .iter()
-        .map(|listener| listener::listener(listener, options, Secrets::Inline))
-        .chain(egress::listener(options));
+        .map(|listener| listener::listener(config, listener, options, Secrets::Inline))
+        .chain(egress::listener(config, options));
     let tree = map([
         f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
         f("admin", admin(&options.admin)),
@@ -121,7 +121,7 @@ pub fn bootstrap(config: &Config, options: &RenderOptions) -> String {
 pub fn snippet(config: &Config, options: &RenderOptions) -> String {
     let managers = config.listeners.iter().map(|listener| {
         let mut fields = vec![f("stat_prefix", listener.name.as_str())];
-        fields.extend(essentials(listener, options));
+        fields.extend(essentials(config, listener, options));
         Yaml::Map(fields)
     });
     let mut parts = vec![why(
@@ -146,7 +146,7 @@ pub fn snippet(config: &Config, options: &RenderOptions) -> String {
             f("transport_sockets", list(sockets)),
         ));
     }
-    if let Some(egress) = egress::listener(options) {
+    if let Some(egress) = egress::listener(config, options) {
         parts.push(why(
             "Into static_resources.listeners, or your LDS. Through it the server's own calls reach\n\
              providers; it goes with `server.egress: direct`.",
@@ -165,7 +165,7 @@ pub fn snippet(config: &Config, options: &RenderOptions) -> String {
 }
 
 /// What every connection manager needs for us to work, and to be safe.
-fn essentials(listener: &Listener, options: &RenderOptions) -> [Field; 5] {
+fn essentials(config: &Config, listener: &Listener, options: &RenderOptions) -> [Field; 5] {
     [
         why(
             "Internal headers, which decide where a request goes, are taken off what clients\n\
@@ -180,7 +180,7 @@ fn essentials(listener: &Listener, options: &RenderOptions) -> [Field; 5] {
             "A model may be silent for as long as an exchange may take.",
             f("stream_idle_timeout", seconds(idle_timeout(listener))),
         ),
-        f("http_filters", filters::chain(listener, options)),
+        f("http_filters", filters::chain(config, listener, options)),
         f("route_config", listener::routes(listener)),
     ]
 }

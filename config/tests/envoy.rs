@@ -10,6 +10,8 @@ mod egress;
 mod files;
 #[path = "support/markdown.rs"]
 mod markdown;
+#[path = "envoy/updates.rs"]
+mod updates;
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
@@ -42,6 +44,11 @@ model_providers:
   - {model: mine/c, base_url: 'https://10.0.0.1:8443/v1', provider_interface: vllm}
   - {model: mine/d, base_url: 'http://vllm:8000', provider_interface: vllm}
 overrides: {upstream_connect_timeout: 250ms}
+limits:
+  - {name: all, unit: requests, limit: 100, per: second, burst: 200}
+  - {name: by-claim, match: {model: 'mine/*', claim: {sub: a}}, unit: tokens, limit: 5, per: month}
+ratelimits: [{model: '*', selector: {key: x-user, value: '*'}, limit: {tokens: 9, unit: day}}]
+consumer: {claim: jwt.sub}
 ";
 
 fn read(name: &str, text: &str) -> Config {
@@ -262,6 +269,14 @@ fn envoy_accepts_every_rendering_without_a_warning() {
         ..tools.options()
     };
     tools.validate("tcp", &bootstrap(&configs[0].1, &options));
+    let without = RenderOptions {
+        filter: "/no/such/filter".into(),
+        ..tools.options()
+    };
+    for place in ["native", "off"] {
+        let text = format!("{EVERYTHING}server: {{meter: {place}}}\n");
+        tools.validate(place, &bootstrap(&read(place, &text), &without));
+    }
 }
 
 #[test]

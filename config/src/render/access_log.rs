@@ -63,6 +63,7 @@ fn lines() -> Vec<super::Field> {
                 RequestMetadata::MODEL,
                 RequestMetadata::REQUESTED_MODEL,
                 RequestMetadata::STREAM,
+                RequestMetadata::CONSUMER,
             ][..],
         ),
         (

@@ -9,19 +9,20 @@ use std::path::Path;
 use meseta_proto::headers;
 
 use super::yaml::{f, inline, list, map, why, Yaml};
-use super::{filters, type_url, RenderOptions, CONNECTION_BUFFER, EGRESS_LISTENER};
+use super::{filters, listener, type_url, RenderOptions, CONNECTION_BUFFER, EGRESS_LISTENER};
+use crate::config::Config;
 
 /// How long an idle connection of the server's is kept.
 const IDLE: &str = "3600s";
 
 /// The listener, when there is one.
-pub(super) fn listener(options: &RenderOptions) -> Option<Yaml> {
+pub(super) fn listener(config: &Config, options: &RenderOptions) -> Option<Yaml> {
     let egress = options.egress.as_ref()?;
     let chain = map([f(
         "filters",
         list([map([
             f("name", "envoy.filters.network.http_connection_manager"),
-            f("typed_config", manager(options)),
+            f("typed_config", manager(config, options)),
         ])]),
     )]);
     Some(map([
@@ -51,7 +52,7 @@ fn pipe(path: &Path, mode: u32) -> Yaml {
     )])
 }
 
-fn manager(options: &RenderOptions) -> Yaml {
+fn manager(config: &Config, options: &RenderOptions) -> Yaml {
     let kind = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     map([
         f("@type", type_url(kind)),
@@ -98,10 +99,7 @@ fn manager(options: &RenderOptions) -> Yaml {
             "Tells the server that Envoy has answered, and why. Added last, so that it is Envoy's.",
             f("local_reply_config", local_reply()),
         ),
-        f(
-            "http_filters",
-            list([filters::meter(options), filters::router()]),
-        ),
+        f("http_filters", filters::egress(config, options)),
         f("route_config", routes()),
     ])
 }
@@ -151,13 +149,7 @@ fn routes() -> Yaml {
             ]),
         ),
         f("request_headers_to_remove", list(headers::HIDDEN)),
-        why(
-            "No provider passes for Envoy or for the meter.",
-            f(
-                "response_headers_to_remove",
-                list([headers::ENVOY, headers::METER]),
-            ),
-        ),
+        listener::provider_headers(),
     ]);
     map([
         f("name", EGRESS_LISTENER),

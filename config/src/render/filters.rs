@@ -4,19 +4,24 @@ use meseta_proto::{RequestMetadata, UsageMetadata, LISTENER_KEY};
 
 use super::yaml::{f, inline, list, map, why, Yaml};
 use super::{cluster, type_url, RenderOptions};
-use crate::config::Listener;
+use crate::config::{Config, Listener, MeterPlace};
+use crate::limit::METER_SHARDS;
 
 /// Where the path that the client sent is kept for the access log; the server changes `:path`.
 pub(super) const PATH_STATE: &str = "meseta.path";
 
 /// The filters, in their order.
-pub(super) fn chain(listener: &Listener, options: &RenderOptions) -> Yaml {
-    list([
-        original_path(),
-        ext_proc(listener),
-        meter(options),
-        router(),
-    ])
+pub(super) fn chain(config: &Config, listener: &Listener, options: &RenderOptions) -> Yaml {
+    let mut filters = vec![original_path(), ext_proc(config, listener)];
+    filters.extend(meter(config, options));
+    filters.push(router());
+    list(filters)
+}
+
+/// The filters of the egress listener.
+pub(super) fn egress(config: &Config, options: &RenderOptions) -> Yaml {
+    let meter = meter(config, options);
+    list(meter.into_iter().chain([router()]))
 }
 
 /// Keeps the path, without its query string, for the access log.
@@ -42,7 +47,7 @@ fn original_path() -> Yaml {
     ])
 }
 
-fn ext_proc(listener: &Listener) -> Yaml {
+fn ext_proc(config: &Config, listener: &Listener) -> Yaml {
     let kind = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
     map([
         f("name", "envoy.filters.http.ext_proc"),
@@ -92,19 +97,7 @@ fn ext_proc(listener: &Listener) -> Yaml {
                     "Some providers refuse requests without a length.",
                     f("allow_content_length_header", true),
                 ),
-                why(
-                    "For the access log, the meter and Envoy's own answers.",
-                    f(
-                        "metadata_options",
-                        map([f(
-                            "receiving_namespaces",
-                            map([f(
-                                "untyped",
-                                list([RequestMetadata::NAMESPACE, UsageMetadata::NAMESPACE]),
-                            )]),
-                        )]),
-                    ),
-                ),
+                f("metadata_options", metadata(config)),
                 why(
                     "Tells the server whether a provider or Envoy itself has answered, and at which\n\
                      attempt.",
@@ -123,11 +116,42 @@ fn ext_proc(listener: &Listener) -> Yaml {
     ])
 }
 
-pub(super) fn meter(options: &RenderOptions) -> Yaml {
+/// The metadata that passes between Envoy and the server.
+fn metadata(config: &Config) -> Yaml {
+    let namespaces = |names: Vec<&str>| map([f("untyped", list(names))]);
+    let received = vec![RequestMetadata::NAMESPACE, UsageMetadata::NAMESPACE];
+    let mut fields = vec![why(
+        "For the access log, the meter and Envoy's own answers.",
+        f("receiving_namespaces", namespaces(received)),
+    )];
+    if let Some(claims) = config.claims() {
+        fields.push(why(
+            "What an earlier filter says of who asks.",
+            f("forwarding_namespaces", namespaces(vec![claims])),
+        ));
+    }
+    Yaml::Map(fields)
+}
+
+/// What the meter is told: which rules there are, and what to do with what it cannot count.
+fn configuration(config: &Config) -> String {
+    let configuration = serde_json::json!({
+        "version": meseta_proto::VERSION,
+        "rules": config.rules().to_string(),
+        "fail": config.server.meter_failure.as_str(),
+        "shards": METER_SHARDS,
+    });
+    configuration.to_string()
+}
+
+/// The meter, where it is in Envoy.
+fn meter(config: &Config, options: &RenderOptions) -> Option<Yaml> {
+    if config.server.meter != MeterPlace::Wasm {
+        return None;
+    }
     let kind = "envoy.extensions.filters.http.wasm.v3.Wasm";
     let file = map([f("filename", options.filter.display().to_string())]);
-    let configuration = format!(r#"{{"version":{}}}"#, meseta_proto::VERSION);
-    map([
+    Some(map([
         f("name", "meseta.meter"),
         f(
             "typed_config",
@@ -152,7 +176,7 @@ pub(super) fn meter(options: &RenderOptions) -> Yaml {
                             "configuration",
                             map([
                                 f("@type", type_url("google.protobuf.StringValue")),
-                                f("value", configuration),
+                                f("value", configuration(config)),
                             ]),
                         ),
                         why(
@@ -168,10 +192,10 @@ pub(super) fn meter(options: &RenderOptions) -> Yaml {
                 ),
             ]),
         ),
-    ])
+    ]))
 }
 
-pub(super) fn router() -> Yaml {
+fn router() -> Yaml {
     let kind = "envoy.extensions.filters.http.router.v3.Router";
     map([
         f("name", "envoy.filters.http.router"),

@@ -3,9 +3,9 @@
 use meseta_proto::headers;
 
 use super::tls::{self, Secrets};
-use super::yaml::{f, inline, list, map, why, Yaml};
+use super::yaml::{f, inline, list, map, why, Field, Yaml};
 use super::{access_log, essentials, seconds, socket, type_url, RenderOptions, CONNECTION_BUFFER};
-use crate::config::Listener;
+use crate::config::{Config, Listener};
 
 /// Headers with which clients steer Plano's internals; they mean nothing to us and nothing to
 /// providers.
@@ -18,12 +18,17 @@ const FOREIGN: [&str; 6] = [
     "x-plano-prefix-hash",
 ];
 
-pub(super) fn listener(listener: &Listener, options: &RenderOptions, secrets: Secrets<'_>) -> Yaml {
+pub(super) fn listener(
+    config: &Config,
+    listener: &Listener,
+    options: &RenderOptions,
+    secrets: Secrets<'_>,
+) -> Yaml {
     let mut chain = vec![f(
         "filters",
         list([map([
             f("name", "envoy.filters.network.http_connection_manager"),
-            f("typed_config", manager(listener, options)),
+            f("typed_config", manager(config, listener, options)),
         ])]),
     )];
     chain.extend(tls::of_filter_chain(listener, secrets));
@@ -43,7 +48,7 @@ pub(super) fn listener(listener: &Listener, options: &RenderOptions, secrets: Se
     ])
 }
 
-fn manager(listener: &Listener, options: &RenderOptions) -> Yaml {
+fn manager(config: &Config, listener: &Listener, options: &RenderOptions) -> Yaml {
     let kind = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     let mut fields = vec![
         f("@type", type_url(kind)),
@@ -102,7 +107,7 @@ fn manager(listener: &Listener, options: &RenderOptions) -> Yaml {
         ),
         f("access_log", access_log::config(&options.access_log)),
     ];
-    fields.extend(essentials(listener, options));
+    fields.extend(essentials(config, listener, options));
     Yaml::Map(fields)
 }
 
@@ -124,6 +129,22 @@ pub(super) fn sanitize() -> Yaml {
             map([f("@type", type_url(kind)), f("mutations", list(mutations))]),
         ),
     ])])
+}
+
+/// What a route takes off the answers of providers.
+pub(super) fn provider_headers() -> Field {
+    why(
+        "No provider passes for Envoy or for the meter.",
+        f(
+            "response_headers_to_remove",
+            list([
+                headers::ENVOY,
+                headers::METER,
+                headers::STANDING,
+                headers::RESERVATION,
+            ]),
+        ),
+    )
 }
 
 /// One route: the server says which cluster.
@@ -149,6 +170,7 @@ pub(super) fn routes(listener: &Listener) -> Yaml {
             ),
         ),
         f("request_headers_to_remove", list(headers::HIDDEN)),
+        provider_headers(),
     ]);
     map([
         f("name", "meseta"),

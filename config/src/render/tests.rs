@@ -19,9 +19,22 @@ model_providers:
   - {model: vllm/d, base_url: 'http://gpu:8001'}
 ";
 
+/// What no provider may send to the server as if it came from Envoy or from the meter.
+const FORGED: [&str; 4] = [
+    "x-meseta-envoy",
+    "x-meseta-meter",
+    "x-meseta-standing",
+    "x-meseta-reservation",
+];
+
 fn config() -> Config {
+    read("")
+}
+
+/// With these further keys.
+fn read(keys: &str) -> Config {
     load(&Source {
-        text: TEXT,
+        text: &format!("{TEXT}{keys}\n"),
         name: "meseta.yaml",
         env: &|_| Some("sk-variable".to_owned()),
         dir: Path::new("/"),
@@ -156,7 +169,11 @@ fn each_listener_tells_the_server_its_name_and_has_its_timeout() {
         assert!(route["route"].get("retry_policy").is_none());
         assert_eq!(manager["stream_idle_timeout"], idle);
         let removed = route["request_headers_to_remove"].as_sequence().unwrap();
-        assert!(removed.contains(&"x-meseta-cluster".into()));
+        for name in ["x-meseta-cluster", "x-meseta-charge"] {
+            assert!(removed.contains(&name.into()), "{name}");
+        }
+        let removed = route["response_headers_to_remove"].as_sequence().unwrap();
+        assert_eq!(removed[..], FORGED);
     }
 }
 
@@ -187,6 +204,7 @@ fn the_access_log_has_no_header_and_no_query_string() {
         "input_tokens",
         "output_tokens",
         "attempts",
+        "consumer",
         "path",
     ] {
         assert!(format.contains_key(key), "{key}");
@@ -237,24 +255,18 @@ fn the_egress_listener_is_in_every_rendering_unless_calls_go_straight() {
         egress: None,
         ..options()
     };
-    for (rendered, bare, has_clients) in [
-        (
-            bootstrap(&config(), &with),
-            bootstrap(&config(), &without),
-            true,
-        ),
-        (
-            dynamic_bootstrap(&with, directory),
-            dynamic_bootstrap(&without, directory),
-            false,
-        ),
-    ] {
-        let tree = tree(&rendered);
-        let listeners = tree["static_resources"]["listeners"].as_sequence().unwrap();
-        assert_eq!(listeners.last().unwrap()["name"], EGRESS_LISTENER);
-        assert_eq!(listeners.len() > 1, has_clients);
-        assert!(!bare.contains(EGRESS_LISTENER), "{bare}");
-    }
+    let names = |options: &RenderOptions| {
+        let own = resources(&config(), options, directory).listeners;
+        let names = own.iter().map(|own| own.name().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&with), [EGRESS_LISTENER, "front", "off"]);
+    assert_eq!(names(&without), ["front", "off"]);
+    let rendered = tree(&bootstrap(&config(), &with));
+    let listeners = &rendered["static_resources"]["listeners"];
+    let listeners = listeners.as_sequence().unwrap();
+    assert_eq!(listeners.last().unwrap()["name"], EGRESS_LISTENER);
+    assert!(!bootstrap(&config(), &without).contains(EGRESS_LISTENER));
     let snippet_with = tree(&snippet(&config(), &with));
     assert_eq!(snippet_with["listeners"][0]["name"], EGRESS_LISTENER);
     assert!(!snippet(&config(), &without).contains(EGRESS_LISTENER));
@@ -262,14 +274,14 @@ fn the_egress_listener_is_in_every_rendering_unless_calls_go_straight() {
 
 #[test]
 fn the_egress_listener_is_for_the_server_alone_and_hides_what_is_ours() {
-    let tree = tree(&dynamic_bootstrap(&options(), Path::new("/xds")));
-    let listener = &tree["static_resources"]["listeners"][0];
+    let tree = tree(&bootstrap(&config(), &options()));
+    let listener = &tree["static_resources"]["listeners"][2];
     let pipe = &listener["address"]["pipe"];
     assert_eq!(
         (&pipe["path"], &pipe["mode"]),
         (&"/run/egress.sock".into(), &0o660.into())
     );
-    let manager = manager(&tree, 0);
+    let manager = manager(&tree, 2);
     assert!(manager.get("early_header_mutation_extensions").is_none());
     let filters = manager["http_filters"].as_sequence().unwrap();
     assert_eq!(filters[0]["name"], "meseta.meter");
@@ -283,5 +295,107 @@ fn the_egress_listener_is_for_the_server_alone_and_hides_what_is_ours() {
     let removed = route["request_headers_to_remove"].as_sequence().unwrap();
     assert!(removed.contains(&"x-meseta-cluster".into()));
     let removed = route["response_headers_to_remove"].as_sequence().unwrap();
-    assert_eq!(removed[..], ["x-meseta-envoy", "x-meseta-meter"]);
+    assert_eq!(removed[..], FORGED);
+}
+
+/// The filters of every chain, by the listeners' names.
+fn filters(config: &Config) -> Vec<(String, Vec<Value>)> {
+    let tree = tree(&bootstrap(config, &options()));
+    let listeners = &tree["static_resources"]["listeners"];
+    let chains = listeners.as_sequence().unwrap().iter().map(|listener| {
+        let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
+        let name = listener["name"].as_str().unwrap().to_owned();
+        (name, manager["http_filters"].as_sequence().unwrap().clone())
+    });
+    chains.collect()
+}
+
+#[test]
+fn the_meter_of_every_chain_is_told_the_rules() {
+    let limits = "limits:\n  - {name: b, unit: tokens, limit: 5, per: hour, burst: 9}\n  - {name: a, unit: requests, limit: 1, per: day}";
+    for (keys, expected) in [
+        (
+            "",
+            r#"{"version":1,"rules":"v1","fail":"closed","shards":256}"#,
+        ),
+        (
+            limits,
+            r#"{"version":1,"rules":"v1 a=requests:1/day b=tokens:5/hour:9","fail":"closed","shards":256}"#,
+        ),
+        (
+            "server: {meter_failure: open}",
+            r#"{"version":1,"rules":"v1","fail":"open","shards":256}"#,
+        ),
+    ] {
+        let chains = filters(&read(keys));
+        assert_eq!(chains.len(), 3);
+        for (listener, filters) in chains {
+            let meter = filters
+                .iter()
+                .find(|f| f["name"] == "meseta.meter")
+                .unwrap();
+            let value = &meter["typed_config"]["config"]["configuration"]["value"];
+            assert_eq!(value, expected, "{listener}");
+        }
+    }
+}
+
+#[test]
+fn without_a_meter_in_envoy_no_chain_has_the_filter() {
+    for place in ["native", "off"] {
+        let config = read(&format!("server: {{meter: {place}}}"));
+        for text in [
+            bootstrap(&config, &options()),
+            snippet(&config, &options()),
+            discovery_response(
+                "1",
+                &resources(&config, &options(), Path::new("/xds")).listeners,
+            ),
+        ] {
+            assert!(!text.contains("wasm"), "{place}: {text}");
+        }
+        for (listener, filters) in filters(&config) {
+            let wanted = if listener == EGRESS_LISTENER { 1 } else { 3 };
+            assert_eq!(filters.len(), wanted, "{listener}");
+        }
+    }
+}
+
+#[test]
+fn claims_reach_the_server_when_something_reads_them() {
+    let forwarded = |keys: &str| {
+        let chains = filters(&read(keys));
+        let options = &chains[0].1[1]["typed_config"]["metadata_options"];
+        assert!(options["receiving_namespaces"].is_mapping());
+        let namespaces = &options["forwarding_namespaces"]["untyped"];
+        namespaces.as_sequence().cloned()
+    };
+    assert_eq!(forwarded(""), None);
+    assert_eq!(forwarded("consumer: {header: x-user}"), None);
+    let jwt = Some(vec!["envoy.filters.http.jwt_authn".into()]);
+    assert_eq!(forwarded("consumer: {claim: sub}"), jwt);
+    let limit = "limits: [{name: a, unit: requests, limit: 1, per: day, match: {claim: sub}}]";
+    assert_eq!(forwarded(limit), jwt);
+    assert_eq!(
+        forwarded("consumer: {claim: sub, metadata: own}"),
+        Some(vec!["own".into()])
+    );
+}
+
+#[test]
+fn changed_rules_change_the_listeners_and_nothing_of_the_bootstrap() {
+    let directory = Path::new("/xds");
+    let limited = |limit: u64| {
+        read(&format!(
+            "limits: [{{name: a, unit: requests, limit: {limit}, per: day}}]"
+        ))
+    };
+    let of = |config: &Config| resources(config, &options(), directory);
+    let (one, two) = (of(&limited(1)), of(&limited(2)));
+    for (one, two) in one.listeners.iter().zip(&two.listeners) {
+        assert_ne!(one, two, "{}", one.name());
+    }
+    assert_eq!(one.clusters, two.clusters);
+    let bootstrap = dynamic_bootstrap(&options(), directory);
+    assert!(!bootstrap.contains("meseta.meter"), "{bootstrap}");
 }

@@ -1,14 +1,15 @@
 //! The same resources as files of Envoy's filesystem xDS: what may change while Envoy runs.
 //!
 //! Listeners and the clusters of providers are in files that Envoy reads again whenever they are
-//! replaced by a rename; the server's own cluster and the egress listener never change and stay in the
-//! bootstrap, the former because the listeners refer to it. Certificates are secrets in files of their own.
+//! replaced by a rename. The egress listener is one of them: its meter has the rules. The server's own
+//! cluster never changes and stays in the bootstrap, because the listeners refer to it. Certificates are
+//! secrets in files of their own.
 
 use std::path::Path;
 
 use super::tls::{self, Secrets};
 use super::yaml::{f, inline, list, map, why, Field, Yaml};
-use super::{admin, cluster, egress, listener, overload, type_url, RenderOptions};
+use super::{admin, cluster, egress, listener, overload, type_url, RenderOptions, EGRESS_LISTENER};
 use crate::config::Config;
 
 /// The file of the clusters, in the directory that Envoy watches.
@@ -39,7 +40,7 @@ impl Resource {
 pub struct Resources {
     /// One for each address of a provider.
     pub clusters: Vec<Resource>,
-    /// One for each listener.
+    /// One for each listener, that of the server's own calls first.
     pub listeners: Vec<Resource>,
     /// What the listeners refer to: it has to be there before them.
     pub secrets: Vec<SecretFile>,
@@ -62,10 +63,18 @@ pub fn resources(config: &Config, options: &RenderOptions, directory: &Path) -> 
         kind: "envoy.config.cluster.v3.Cluster",
         body,
     });
-    let listeners = config.listeners.iter().map(|own| Resource {
-        name: own.name.clone(),
+    let of_clients = config.listeners.iter().map(|own| {
+        let body = listener::listener(config, own, options, Secrets::Files(directory));
+        (own.name.clone(), body)
+    });
+    // No request comes in before it can go out.
+    let egress = egress::listener(config, options);
+    let egress = egress.map(|body| (EGRESS_LISTENER.to_owned(), body));
+    let listeners = egress.into_iter().chain(of_clients);
+    let listeners = listeners.map(|(name, body)| Resource {
+        name,
         kind: "envoy.config.listener.v3.Listener",
-        body: listener::listener(own, options, Secrets::Files(directory)),
+        body,
     });
     let secrets = config.listeners.iter().flat_map(tls::secrets);
     let secrets = secrets.map(|(name, response)| SecretFile {
@@ -99,14 +108,11 @@ pub fn discovery_response<'a>(
 
 /// A bootstrap whose listeners and providers come from the files in `directory`.
 pub fn dynamic_bootstrap(options: &RenderOptions, directory: &Path) -> String {
-    let mut resources = vec![f("clusters", list([cluster::server(&options.server)]))];
-    if let Some(egress) = egress::listener(options) {
-        resources.insert(0, f("listeners", list([egress])));
-    }
+    let clusters = list([cluster::server(&options.server)]);
     let tree = map([
         f("node", inline([f("id", "meseta"), f("cluster", "meseta")])),
         f("admin", admin(&options.admin)),
-        f("static_resources", Yaml::Map(resources)),
+        f("static_resources", map([f("clusters", clusters)])),
         why(
             "Replaced by rename: clusters before the server uses them, and taken away after it.",
             f(

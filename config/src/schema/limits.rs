@@ -146,7 +146,7 @@ pub(crate) const CONSUMER_KEY: Object = Object::new(
         )
         .otherwise("everything")
         .example(
-            "name: search\nhash: sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4\n\
+            "name: search\nhash: sha256:60dd8f316b63319f2a55409b3a742c73c11ea4652d6b090b72ecfc212286064a\n\
              models: [ollama/llama3.2, ollama/qwen*]",
         ),
         Key::ours(
@@ -157,7 +157,7 @@ pub(crate) const CONSUMER_KEY: Object = Object::new(
         )
         .otherwise("those limits alone that no key names")
         .example(
-            "name: search\nhash: sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4\n\
+            "name: search\nhash: sha256:60dd8f316b63319f2a55409b3a742c73c11ea4652d6b090b72ecfc212286064a\n\
              limits: [per-key]",
         ),
         Key::ours(
@@ -167,7 +167,7 @@ pub(crate) const CONSUMER_KEY: Object = Object::new(
         )
         .otherwise("never")
         .example(
-            "name: search\nhash: sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4\n\
+            "name: search\nhash: sha256:60dd8f316b63319f2a55409b3a742c73c11ea4652d6b090b72ecfc212286064a\n\
              expires: \"2030-01-01T00:00:00Z\"",
         ),
         Key::ours(
@@ -180,7 +180,7 @@ pub(crate) const CONSUMER_KEY: Object = Object::new(
             "What else is to be known of it. Not secret.",
         )
         .example(
-            "name: search\nhash: sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4\n\
+            "name: search\nhash: sha256:60dd8f316b63319f2a55409b3a742c73c11ea4652d6b090b72ecfc212286064a\n\
              labels:\n  team: search",
         ),
     ],
@@ -188,7 +188,7 @@ pub(crate) const CONSUMER_KEY: Object = Object::new(
 
 /// A key, with what it needs.
 const KEY: &str = "name: search\nhash: \
-                   sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4";
+                   sha256:60dd8f316b63319f2a55409b3a742c73c11ea4652d6b090b72ecfc212286064a";
 
 /// `consumer`.
 pub(crate) const CONSUMER: Object = Object::new(

@@ -99,7 +99,7 @@ pub(crate) const ROOT: Object = Object::new(
         .otherwise("whoever reaches a listener may use it")
         .example(
             "keys:\n  - name: search\n    hash: \
-             sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4",
+             sha256:60dd8f316b63319f2a55409b3a742c73c11ea4652d6b090b72ecfc212286064a",
         ),
         Key::ours(
             "consumer",
