@@ -66,6 +66,8 @@ pub(super) struct Attempt {
     continues: bool,
     /// The API and the encoding of the stream that goes on with another's, once its headers are there.
     pub(super) continuation: Option<(Api, Option<String>)>,
+    /// Our own meter has refused the call.
+    refused: Option<Failed>,
     /// What the filter in Envoy says of the call, which it has let through.
     pub(super) word: MeterWord,
     /// What the target asks for by its headers.
@@ -117,6 +119,7 @@ impl Attempt {
             answering: None,
             continues,
             continuation: None,
+            refused: None,
             word: MeterWord::default(),
             retry_after: None,
             whole: Vec::new(),
@@ -176,15 +179,22 @@ impl Attempt {
                 reservation: head.reservation.take(),
             };
         }
-        if let Some(failed) = Failed::of_head(&head, around.through_envoy) {
-            return Some(failed);
+        let mut origin = Origin::Provider;
+        match Failed::of_head(&head, around.through_envoy) {
+            // In the client's dialect, and what the client gets.
+            Some(failed) if failed.reason == Reason::Meter => {
+                self.refused = Some(failed);
+                origin = Origin::Envoy(None);
+            }
+            Some(failed) => return Some(failed),
+            None => {}
         }
         if !around.through_envoy {
             head.standing = None;
         }
         let header = |name: &str| head.own(name);
         self.retry_after = retry_after::wait(&header, unix_time());
-        if head.status >= 400 {
+        if head.status >= 400 && origin == Origin::Provider {
             // Of an error, the client gets what helps it and nothing that may mislead it.
             head.keep_of_errors();
         }
@@ -198,12 +208,7 @@ impl Attempt {
             account: &mut self.account,
             outbox: &mut self.outbox,
         };
-        self.answering = Some(Answering::open(
-            &mut sink,
-            forwarded,
-            head,
-            Origin::Provider,
-        ));
+        self.answering = Some(Answering::open(&mut sink, forwarded, head, origin));
         None
     }
 
@@ -284,6 +289,9 @@ impl Attempt {
         match answering.push(&mut sink, piece, end) {
             Ok(ended) => self.ended = ended,
             Err(_) => return Some(Step::Failed(Failed::new(Reason::BadAnswer).into())),
+        }
+        if let Some(failed) = self.refused {
+            return end.then(|| Step::Failed(failed.with_answer().into()));
         }
         if !succeeded {
             let whole = end || self.whole_bytes > LARGEST_ERROR;

@@ -74,8 +74,7 @@ impl Relay {
             return Ok(self.ended(context, Ending::Complete));
         }
         let final_failure = self.last_failure;
-        let is_final = final_failure
-            .is_some_and(|failed| matches!(failed.reason, Reason::Meter | Reason::Total));
+        let is_final = final_failure.is_some_and(|failed| failed.reason == Reason::Total);
         if let (Some(refused), false) = (self.refused.take(), is_final) {
             if !self.opening.is_open() {
                 let Refused {

@@ -153,19 +153,9 @@ impl Failed {
             return None;
         }
         if head.is_of_meter {
-            return Some(Self::of_meter(head));
+            return Some(Self::new(Reason::Meter));
         }
         head.of_envoy.as_deref().map(Self::of_envoy)
-    }
-
-    /// Our own meter's refusal, which is final.
-    fn of_meter(head: &ResponseHead) -> Self {
-        let mut failed = Self::new(Reason::Meter);
-        failed.retry_after = head
-            .own("retry-after")
-            .and_then(|seconds| seconds.parse().ok())
-            .map(Duration::from_secs);
-        failed
     }
 
     pub(super) fn of_kind(mut self, kind: FailureKind) -> Self {

@@ -197,17 +197,20 @@ async fn when_all_fail_the_last_word_of_a_provider_is_told_with_what_helps() {
 
 #[tokio::test]
 async fn a_refusal_of_our_own_meter_is_final() {
-    let refusal = "HTTP/1.1 429 X\r\nx-meseta-meter: refused\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\n{}";
+    let refusal = "HTTP/1.1 429 X\r\nx-meseta-meter: refused\r\nretry-after: 9\r\nratelimit: \"own\";r=0;t=9\r\n\
+        content-type: application/json\r\ncontent-length: 16\r\n\r\n{\"error\":\"dear\"}";
     let provider = Provider::answering(&[("one", refusal), ("two", MESSAGES)]);
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("egress.sock");
     provider.clone().on_a_socket(socket.clone());
     let mut envoy = Envoy::of(&configuration(1, ""), Some(socket)).await;
     envoy.post("/v1/chat/completions", &[], ASK).await;
-    let (status, body, details) = envoy.immediate().await;
-    assert_eq!(status, 429);
-    assert!(body.contains("rate_limit_exceeded"), "{body}");
-    assert_eq!(details, "meseta_rate_limited");
+    let (headers, body, _) = relayed(&mut envoy).await;
+    assert_eq!(value(&headers, ":status"), Some("429"));
+    assert_eq!(value(&headers, "retry-after"), Some("9"));
+    assert_eq!(value(&headers, "ratelimit"), Some("\"own\";r=0;t=9"));
+    assert_eq!(value(&headers, "x-meseta-meter"), None);
+    assert_eq!(body, "{\"error\":\"dear\"}");
     let requests = provider.requests();
     assert_eq!(requests.len(), 1, "no other target is asked");
     assert!(requests[0].contains("x-meseta-cluster: "));
