@@ -134,7 +134,10 @@ fn body(dialect: Dialect, names: &Names, message: &str) -> String {
 /// What a refused client reads.
 fn message(refused: &Refused, rule: Option<&Rule>) -> String {
     let (name, limit) = (&refused.rule, refused.limit);
-    let unit = refused.unit.as_str().replace('_', " ");
+    let mut unit = refused.unit.as_str().replace('_', " ");
+    if limit == 1 {
+        unit.truncate(unit.trim_end_matches('s').len());
+    }
     let mut text = match refused.reason {
         Reason::Spent => format!("rate limit {name} reached: {limit} {unit}"),
         Reason::TooLarge => {
