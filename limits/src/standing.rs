@@ -113,7 +113,10 @@ impl Refused {
     /// What the client reads. Names the rule, and nothing of its subject.
     pub fn message(&self, rule: Option<&Rule>) -> String {
         let (name, limit) = (&self.rule, self.limit);
-        let unit = self.unit.as_str().replace('_', " ");
+        let mut unit = self.unit.as_str().replace('_', " ");
+        if limit == 1 {
+            unit.truncate(unit.trim_end_matches('s').len());
+        }
         let mut text = match self.reason {
             Reason::Spent => format!("rate limit {name} reached: {limit} {unit}"),
             Reason::TooLarge => {
