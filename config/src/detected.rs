@@ -64,7 +64,7 @@ mod tests {
         assert!(config.notices.is_empty(), "{:?}", config.notices);
         assert!(config.listeners.iter().all(|l| l.address.is_loopback()));
         assert!(config
-            .resolve(Some("ollama/anything:1b"), &|_| None)
+            .resolve(Some("ollama/anything:1b"), &crate::Sender::UNKNOWN)
             .is_ok());
     }
 

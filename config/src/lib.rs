@@ -50,7 +50,7 @@ pub use load::{load, Source};
 pub use pattern::Pattern;
 pub use pool::{
     Conditions, Cooldown, Destination, Failover, Hedge, Mirror, ModelRef, Policy, Pool, PoolTarget,
-    Rule, Select, Timeouts, UpstreamPath,
+    Rule, Select, Sender, Sticky, Timeouts, UpstreamPath,
 };
 pub use problem::{Notice, NoticeKind, Problem, Problems};
 pub use provider::{OnLoss, OnLossError, Provider, Scheme};

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::pattern::Pattern;
+
 /// A model of a provider, in a configuration that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelRef {
@@ -25,9 +27,9 @@ pub struct Pool {
     pub targets: Vec<PoolTarget>,
     /// How one of several targets of equal priority is chosen.
     pub select: Select,
-    /// The request header, in lower case, whose value keeps its sender at one target of equal priority;
-    /// without one it is chosen anew for each request.
-    pub sticky: Option<String>,
+    /// What keeps a sender at one target of equal priority; without it, or in a request without it, the
+    /// target is chosen anew.
+    pub sticky: Option<Sticky>,
     /// The first that matches sends the request elsewhere.
     pub rules: Vec<Rule>,
     /// Where copies of requests go.
@@ -61,9 +63,45 @@ pub enum Select {
     LeastBusy,
 }
 
+/// What tells senders apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sticky {
+    /// The value of a request header, in lower case.
+    Header(String),
+    /// Who asks.
+    Consumer,
+}
+
+/// What is known of the sender of a request when its targets are looked for.
+#[derive(Clone, Copy)]
+pub struct Sender<'a> {
+    /// The value of a request header, named in lower case.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// Who asks.
+    pub consumer: Option<&'a str>,
+}
+
+impl Sender<'_> {
+    /// One of whom nothing is known.
+    pub const UNKNOWN: Sender<'static> = Sender {
+        header: &|_| None,
+        consumer: None,
+    };
+}
+
+impl std::fmt::Debug for Sender<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender")
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Sends some requests for a pool to another name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
+    /// Who must ask; `None`: anybody.
+    pub consumer: Option<Vec<Pattern>>,
     /// Request headers, in lower case, with the value that each must have; `None`: any.
     pub headers: Vec<(String, Option<String>)>,
     /// Where the request goes.
@@ -71,15 +109,21 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether a request is meant. `header` gives the value of a header, named in lower case.
-    pub fn matches<'h>(&self, header: &dyn Fn(&str) -> Option<&'h str>) -> bool {
-        self.headers.iter().all(|(name, wanted)| {
-            let value = header(name);
-            match wanted {
-                Some(wanted) => value == Some(wanted),
-                None => value.is_some(),
-            }
-        })
+    /// Whether a request of this sender is meant.
+    pub fn matches(&self, sender: &Sender<'_>) -> bool {
+        let is_consumer = self.consumer.as_ref().is_none_or(|wanted| {
+            let name = sender.consumer;
+            name.is_some_and(|name| wanted.iter().any(|pattern| pattern.matches(name)))
+        });
+        let mut headers = self.headers.iter();
+        is_consumer
+            && headers.all(|(name, wanted)| {
+                let value = (sender.header)(name);
+                match wanted {
+                    Some(wanted) => value == Some(wanted),
+                    None => value.is_some(),
+                }
+            })
     }
 }
 

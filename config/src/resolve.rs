@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use crate::config::Config;
 use crate::near;
-use crate::pool::{Destination, ModelRef, Policy, Pool, PoolTarget, UpstreamPath};
+use crate::pool::{Destination, ModelRef, Policy, Pool, PoolTarget, Sender, UpstreamPath};
 use crate::provider::Provider;
 
 /// How many near matches an unknown model gets.
@@ -140,17 +140,17 @@ impl Models {
 
 impl Config {
     /// Finds the targets of the name that a request asks for: a pool or an alias, then `provider/model`
-    /// or a bare model id, then a provider with a wildcard; without a name the default. `header` gives
-    /// the value of a request header, named in lower case, for the rules of pools.
+    /// or a bare model id, then a provider with a wildcard; without a name the default. The sender is
+    /// for the rules of pools.
     ///
     /// # Errors
     /// [`ResolveError::Missing`] without a name or default, [`ResolveError::Unknown`] for a name
     /// that is none of these.
-    pub fn resolve<'a, 'h>(
-        &'a self,
+    pub fn resolve(
+        &self,
         requested: Option<&str>,
-        header: &dyn Fn(&str) -> Option<&'h str>,
-    ) -> Result<Resolved<'a>, ResolveError> {
+        sender: &Sender<'_>,
+    ) -> Result<Resolved<'_>, ResolveError> {
         let requested = requested.filter(|name| !name.is_empty());
         let found = match requested {
             None => self.models.default.clone(),
@@ -169,7 +169,7 @@ impl Config {
         let ruled = match &found {
             Destination::Pool(name) => self.models.pools.get(name).and_then(|pool| {
                 let mut rules = pool.rules.iter();
-                rules.find(|rule| rule.matches(header))
+                rules.find(|rule| rule.matches(sender))
             }),
             Destination::Model(_) => None,
         };

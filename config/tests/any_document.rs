@@ -124,7 +124,9 @@ fn check(text: &str) {
             assert!(!shown.contains("sk-hidden") && !shown.contains("717604fdee45"));
             check_limits(&config);
             for model in config.models() {
-                let resolved = config.resolve(Some(&model.id), &|_| None).unwrap();
+                let resolved = config
+                    .resolve(Some(&model.id), &meseta_config::Sender::UNKNOWN)
+                    .unwrap();
                 assert!(!resolved.targets.is_empty());
                 for target in &*resolved.targets {
                     config.target(&target.model).unwrap();
@@ -242,7 +244,9 @@ fn value() -> impl Strategy<Value = Value> {
 #[test]
 fn the_documents_themselves_load() {
     let config = read(DOCUMENT).unwrap();
-    let resolved = config.resolve(Some("faster"), &|_| None).unwrap();
+    let resolved = config
+        .resolve(Some("faster"), &meseta_config::Sender::UNKNOWN)
+        .unwrap();
     assert_eq!(resolved.targets[0].model.id, "openai/gpt-4o");
     for document in DOCUMENTS {
         read(document).unwrap();
@@ -276,6 +280,6 @@ proptest! {
     #[test]
     fn any_requested_model_is_found_or_not(name in "\\PC{0,200}") {
         let config = read(DOCUMENT).unwrap();
-        let _ = config.resolve(Some(&name), &|_| None);
+        let _ = config.resolve(Some(&name), &meseta_config::Sender::UNKNOWN);
     }
 }

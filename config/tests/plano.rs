@@ -29,7 +29,9 @@ fn every_file_of_planos_loads_and_its_models_and_aliases_are_found() {
         let entries = entries.and_then(|entries| entries.as_sequence()).unwrap();
         for entry in entries {
             let model = entry["model"].as_str().unwrap().replace('*', "any");
-            let found = config.resolve(Some(&model), &|_| None).unwrap();
+            let found = config
+                .resolve(Some(&model), &meseta_config::Sender::UNKNOWN)
+                .unwrap();
             assert_eq!(found.targets[0].model.id, model, "{name}");
             if entry["default"] == true {
                 assert_eq!(config.default_model(), Some(model.as_str()), "{name}");
@@ -37,7 +39,9 @@ fn every_file_of_planos_loads_and_its_models_and_aliases_are_found() {
         }
         if let Some(aliases) = document.get("model_aliases") {
             for (alias, target) in aliases.as_mapping().unwrap() {
-                let found = config.resolve(alias.as_str(), &|_| None).unwrap();
+                let found = config
+                    .resolve(alias.as_str(), &meseta_config::Sender::UNKNOWN)
+                    .unwrap();
                 let found = &found.targets[0].model;
                 let target = target["target"].as_str().unwrap();
                 assert!(found.id.ends_with(target), "{name}: {alias:?}");

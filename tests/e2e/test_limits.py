@@ -41,7 +41,9 @@ async def limited(request, make_stack):
         "keys": [{"name": name, "hash": digest(key)} for name, key in KEYS.items()],
         "limits": LIMITS,
         "models": {"pair": {"targets": [{"model": "openai/limited-pair-1", "priority": 1},
-                                        {"model": "anthropic/limited-pair-2", "priority": 2}]}},
+                                        {"model": "anthropic/limited-pair-2", "priority": 2}]},
+                   "ruled": {"targets": ["openai/ruled-for-all"],
+                             "rules": [{"match": {"consumer": "bo*"}, "use": "openai/ruled-for-bob"}]}},
     }
     stack = await make_stack(config, concurrency=4)
     stack.meter = request.param
@@ -223,6 +225,15 @@ async def test_who_is_not_known_gets_401_in_its_dialect(limited):
     assert (await limited.client.get("/v1/models")).status_code == 401
     assert (await limited.client.get("/v1/models", headers=as_consumer("bob"))).status_code == 200
     assert (await limited.client.get("/healthz")).status_code == 200
+
+
+async def test_a_rule_may_go_by_who_asks(limited, provider):
+    for_all = provider.answers("ruled-for-all", 200, JSON, ANSWER)
+    for_bob = provider.answers("ruled-for-bob", 200, JSON, ANSWER)
+    before = len(for_all), len(for_bob)
+    await ask(limited, "ruled", {}, consumer="alice")
+    await ask(limited, "ruled", {}, consumer="bob")
+    assert (len(for_all), len(for_bob)) == (before[0] + 1, before[1] + 1)
 
 
 async def test_nobody_orders_charges_of_the_meter_but_the_server(limited, provider, model):

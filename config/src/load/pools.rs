@@ -15,7 +15,7 @@ use super::findings::Findings;
 use super::providers::headers;
 use super::schema;
 use crate::near;
-use crate::pool::{Destination, ModelRef, Pool, Select};
+use crate::pool::{Destination, ModelRef, Pool, Select, Sticky};
 use crate::resolve::Models;
 use crate::schema::{POOL, STICKY};
 
@@ -150,18 +150,26 @@ fn select(text: &str) -> Result<Select, &'static str> {
     }
 }
 
-fn sticky(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<String> {
+fn sticky(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<Sticky> {
     let map = node.map(findings)?;
     schema::check(&map, &STICKY, findings);
-    let Some(node) = map.get("header") else {
-        if !map.has("consumer") {
-            let hint = "write `header: x-user`";
-            findings.problem_with(&map.absent("header"), "is missing", hint);
+    match (map.get("header"), map.get("consumer")) {
+        (Some(node), None) => {
+            let name = node.text(findings)?.to_ascii_lowercase();
+            check_header(&node, &name, findings).then_some(Sticky::Header(name))
         }
-        return None;
-    };
-    let name = node.text(findings)?.to_ascii_lowercase();
-    check_header(&node, &name, findings).then_some(name)
+        (None, Some(node)) => node.flag(findings)?.then_some(Sticky::Consumer),
+        (None, None) => {
+            let hint = "write `header: x-user`, or `consumer: true`";
+            findings.problem_with(&map.absent("header"), "is missing", hint);
+            None
+        }
+        (Some(_), Some(node)) => {
+            let hint = "keep one of the two";
+            findings.problem_with(&node, "is there beside `header`", hint);
+            None
+        }
+    }
 }
 
 /// Whether a request can have a header of this name when the server reads it.

@@ -344,7 +344,7 @@ model_aliases:
 ",
     );
     let found = |name: Option<&str>| {
-        let resolved = config.resolve(name, &|_| None).unwrap();
+        let resolved = config.resolve(name, &crate::Sender::UNKNOWN).unwrap();
         let target = config.target(&resolved.targets[0].model).unwrap();
         (target.id.to_owned(), target.model.to_owned())
     };
@@ -375,13 +375,14 @@ model_aliases:
     for name in ["ollama/", "ollama/*", "nothing", "openai/other"] {
         assert!(
             matches!(
-                config.resolve(Some(name), &|_| None),
+                config.resolve(Some(name), &crate::Sender::UNKNOWN),
                 Err(ResolveError::Unknown { .. })
             ),
             "{name}"
         );
     }
-    let Err(ResolveError::Unknown { near }) = config.resolve(Some("openai/gpt-4"), &|_| None)
+    let Err(ResolveError::Unknown { near }) =
+        config.resolve(Some("openai/gpt-4"), &crate::Sender::UNKNOWN)
     else {
         panic!("found");
     };
@@ -404,7 +405,10 @@ model_aliases:
 #[test]
 fn without_a_default_a_request_must_name_its_model() {
     let config = good("model_providers: [{model: ollama/x}]\n");
-    let missing = config.resolve(None, &|_| None).map(|_| ()).unwrap_err();
+    let missing = config
+        .resolve(None, &crate::Sender::UNKNOWN)
+        .map(|_| ())
+        .unwrap_err();
     assert_eq!(missing, ResolveError::Missing);
 }
 

@@ -4,7 +4,8 @@ use serde_json::{json, Map, Value};
 
 use super::seconds;
 use crate::pool::{
-    Conditions, Destination, Hedge, Mirror, Policy, Pool, PoolTarget, Rule, Select, UpstreamPath,
+    Conditions, Destination, Hedge, Mirror, Policy, Pool, PoolTarget, Rule, Select, Sticky,
+    UpstreamPath,
 };
 use crate::schema::CONDITIONS;
 use crate::secret::REDACTED;
@@ -18,7 +19,10 @@ pub(super) fn pool(pool: &Pool) -> Value {
             Select::Fastest => "fastest",
             Select::LeastBusy => "least_busy",
         },
-        "sticky": pool.sticky.as_ref().map(|header| json!({"header": header})),
+        "sticky": pool.sticky.as_ref().map(|sticky| match sticky {
+            Sticky::Header(header) => json!({"header": header}),
+            Sticky::Consumer => json!({"consumer": true}),
+        }),
         "rules": pool.rules.iter().map(rule).collect::<Vec<_>>(),
         "mirror": pool.mirror.as_ref().map(mirror),
         "policy": policy(&pool.policy),
@@ -43,7 +47,12 @@ fn rule(rule: &Rule) -> Value {
         Destination::Pool(name) => name,
         Destination::Model(model) => &model.id,
     };
-    json!({"match": {"header": headers.collect::<Map<_, _>>()}, "use": to})
+    let consumer = rule.consumer.as_ref().map(|own| {
+        let patterns = own.iter().map(|pattern| pattern.as_str());
+        patterns.collect::<Vec<_>>()
+    });
+    let header = headers.collect::<Map<_, _>>();
+    json!({"match": {"header": header, "consumer": consumer}, "use": to})
 }
 
 fn mirror(mirror: &Mirror) -> Value {

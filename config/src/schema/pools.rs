@@ -151,8 +151,14 @@ pub(crate) const STICKY: Object = Object::new(
              chosen anew.",
         )
         .example("header: x-user"),
-        Key::not_built("consumer", "The key of the client tells senders apart.")
-            .example("consumer: true"),
+        Key::ours(
+            "consumer",
+            Kind::Flag,
+            "Whether who asks tells senders apart, in place of a header: by their key or by \
+             `consumer`.",
+        )
+        .default("false")
+        .example("consumer: true"),
     ],
 );
 
@@ -190,8 +196,13 @@ pub(crate) const MATCH: Object = Object::new(
              what it likes: where that matters, let something in front set the header.",
         )
         .example("header:\n  x-tier: gold"),
-        Key::not_built("consumer", "The client that the key belongs to.")
-            .example("consumer: gold"),
+        Key::ours(
+            "consumer",
+            Kind::Either(&[Kind::Text, Kind::Texts]),
+            "Who must ask, by the names of `keys` or of `consumer`: a name or several, each with `*` for \
+             any characters.",
+        )
+        .example("consumer: gold-*"),
     ],
 );
 

@@ -137,7 +137,10 @@ fn find(config: &Config, known: &[TargetHealth], name: &str) -> Result<TargetId,
     let listed = config.models();
     let models = || listed.iter().map(|model| model.id.as_str());
     let targets_of = |name: &str| -> Vec<String> {
-        let resolved = config.resolve(Some(name).filter(|name| !name.is_empty()), &|_| None);
+        let resolved = config.resolve(
+            Some(name).filter(|name| !name.is_empty()),
+            &meseta_config::Sender::UNKNOWN,
+        );
         let targets = resolved
             .map(|resolved| resolved.targets)
             .unwrap_or_default();
@@ -211,7 +214,7 @@ fn direct_names<'a>(config: &'a Config, target: &'a str) -> Vec<&'a str> {
         .filter(|pool| pool.path() == direct)
         .map(|pool| pool.name.as_str())
         .collect();
-    let itself = config.resolve(Some(target), &|_| None);
+    let itself = config.resolve(Some(target), &meseta_config::Sender::UNKNOWN);
     if itself.is_ok_and(|own| own.pool.is_none() && own.path() == direct) {
         names.push(target);
     }

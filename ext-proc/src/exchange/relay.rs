@@ -105,7 +105,11 @@ impl Relay {
     ) -> Result<Self, ApiError> {
         let providers = &context.providers;
         let (targets, candidates) = terms::candidates(&context.config, resolved, &asked)?;
-        let terms = terms::of(resolved, &asked);
+        let terms = terms::of(
+            resolved,
+            &asked,
+            context.consumer.as_ref().map(|own| own.name.as_str()),
+        );
         let health = Arc::clone(&providers.health);
         let plan = Plan::new(health, candidates, terms, providers.seed(), providers.now());
         let policy = resolved.policy.clone();

@@ -10,7 +10,7 @@ use hermesllm::endpoint::{self, Endpoint, RouteError};
 use hermesllm::error::{ApiError, ErrorCode};
 use hermesllm::models::{self, ModelCard};
 use hermesllm::request::ProviderRequest;
-use meseta_config::{ListedModel, ResolveError, Target, UpstreamPath};
+use meseta_config::{ListedModel, ResolveError, Sender, Target, UpstreamPath};
 use meseta_proto::headers;
 
 use super::consumer;
@@ -245,7 +245,11 @@ fn decide(context: &mut Context, asked: Asked, trailers: bool) -> Result<Option<
     context.outcome.requested_model = requested.unwrap_or_default().to_owned();
     context.outcome.stream = asked.request.stream();
     let header = |name: &str| asked.head.all.text(name);
-    let resolved = config.resolve(requested, &header);
+    let sender = Sender {
+        header: &header,
+        consumer: context.consumer.as_ref().map(|own| own.name.as_str()),
+    };
+    let resolved = config.resolve(requested, &sender);
     let resolved = resolved.map_err(|error| match error {
         ResolveError::Missing => ApiError::new(
             ErrorCode::MissingModel,

@@ -5,6 +5,7 @@ use super::super::findings::Findings;
 use super::super::providers::headers;
 use super::super::schema;
 use super::{check_header, Names};
+use crate::pattern::Pattern;
 use crate::pool::Rule;
 use crate::schema::{MATCH, RULE};
 
@@ -25,7 +26,7 @@ pub(super) fn read(
 fn rule(node: &Node<'_>, names: &Names<'_>, findings: &mut Findings<'_>) -> Option<Rule> {
     let map = node.map(findings)?;
     schema::check(&map, &RULE, findings);
-    let headers = match map.get("match") {
+    let wanted = match map.get("match") {
         Some(node) => wanted(&node, findings),
         None => {
             let hint = "write `match: {header: {NAME: VALUE}}`";
@@ -41,22 +42,53 @@ fn rule(node: &Node<'_>, names: &Names<'_>, findings: &mut Findings<'_>) -> Opti
             None
         }
     };
+    let (headers, consumer) = wanted?;
     Some(Rule {
-        headers: headers?,
+        consumer,
+        headers,
         to: to?,
     })
 }
 
-/// What a request must have.
-fn wanted(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<Vec<(String, Option<String>)>> {
+/// Headers that a request must have, with their values.
+type Headers = Vec<(String, Option<String>)>;
+
+/// What a request must have: headers, and who must ask.
+fn wanted(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<(Headers, Option<Vec<Pattern>>)> {
     let map = node.map(findings)?;
     schema::check(&map, &MATCH, findings);
-    let Some(place) = map.get("header") else {
-        if !map.has("consumer") {
-            nothing(&map.absent("header"), findings);
-        }
-        return None;
+    let consumer = match map.get("consumer") {
+        Some(node) => Some(consumers(&node, findings)?),
+        None => None,
     };
+    match map.get("header") {
+        Some(place) => Some((headers_of(&place, findings)?, consumer)),
+        None if consumer.is_some() => Some((Vec::new(), consumer)),
+        None => {
+            nothing(&map.absent("header"), findings);
+            None
+        }
+    }
+}
+
+/// Consumers: a text or a list of texts, each with `*` for any characters.
+fn consumers(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<Vec<Pattern>> {
+    let items = match node.value {
+        serde_yaml::Value::Sequence(_) => node.list(findings)?,
+        _ => vec![node.clone()],
+    };
+    let mut patterns = Vec::new();
+    for item in &items {
+        patterns.push(Pattern::new(item.text(findings)?));
+    }
+    if patterns.is_empty() {
+        findings.problem(node, "names nobody");
+        return None;
+    }
+    Some(patterns)
+}
+
+fn headers_of(place: &Node<'_>, findings: &mut Findings<'_>) -> Option<Headers> {
     let header = place.map(findings)?;
     let mut wanted: Vec<(String, Option<String>)> = Vec::new();
     for (name, node) in header.nodes() {
@@ -79,7 +111,7 @@ fn wanted(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<Vec<(String, O
         }
     }
     if header.nodes().is_empty() {
-        nothing(&place, findings);
+        nothing(place, findings);
         return None;
     }
     Some(wanted)

@@ -3,7 +3,10 @@
 mod refused;
 
 use super::*;
-use crate::{Conditions, Destination, Egress, Failover, Hedge, Policy, Pool, Select, UpstreamPath};
+use crate::{
+    Conditions, Destination, Egress, Failover, Hedge, Policy, Pool, Select, Sender, Sticky,
+    UpstreamPath,
+};
 
 const PROVIDERS: &str = "
 model_providers:
@@ -72,7 +75,7 @@ models:
         ]
     );
     assert_eq!(smart.select, Select::LeastBusy);
-    assert_eq!(smart.sticky.as_deref(), Some("x-user"));
+    assert_eq!(smart.sticky, Some(Sticky::Header("x-user".to_owned())));
     let wanted = [
         ("x-tier".to_owned(), Some("gold".to_owned())),
         ("x-org".to_owned(), None),
@@ -167,7 +170,8 @@ model_aliases: {{clever: {{target: smart}}}}
 models:
   smart:
     targets: [ollama/a, ollama/b]
-    rules: [{{match: {{header: {{x-tier: gold}}}}, use: gold}}]
+    rules: [{{match: {{header: {{x-tier: gold}}}}, use: gold}}, {{match: {{consumer: [vip-*, alice]}}, use: gold}}]
+    sticky: {{consumer: true}}
   gold:
     targets: [ollama/gold]
     rules: [{{match: {{header: {{x-tier: gold}}}}, use: ollama/never}}]
@@ -175,14 +179,25 @@ models:
 "
     ));
     let ids = |name: &str, tier: Option<&'static str>| {
-        let header = move |header: &str| tier.filter(|_| header == "x-tier");
-        let resolved = config.resolve(Some(name), &header).unwrap();
+        let sender = Sender {
+            header: &move |header: &str| tier.filter(|_| header == "x-tier"),
+            consumer: None,
+        };
+        let resolved = config.resolve(Some(name), &sender).unwrap();
         let ids = resolved.targets.iter().map(|t| t.model.id.clone());
         ids.collect::<Vec<_>>()
     };
     assert_eq!(ids("smart", None), ["ollama/a", "ollama/b"]);
     assert_eq!(ids("clever", Some("silver")), ["ollama/a", "ollama/b"]);
     assert_eq!(ids("clever", Some("gold")), ["ollama/gold"]);
+    for (consumer, targets) in [("alice", 1), ("vip-7", 1), ("bob", 2)] {
+        let sender = Sender {
+            consumer: Some(consumer),
+            ..Sender::UNKNOWN
+        };
+        let resolved = config.resolve(Some("smart"), &sender).unwrap();
+        assert_eq!(resolved.targets.len(), targets, "{consumer}");
+    }
     let own = ["openai/gpt-4o", "anthropic/claude-sonnet-4-5"];
     assert_eq!(ids("openai/gpt-4o", None), own);
     assert_eq!(ids("big", None), ["openai/gpt-4o"]);
@@ -200,7 +215,7 @@ model_providers: [{model: ollama/a, default: true}, {model: ollama/b}]
 models: {ollama/a: {targets: [ollama/a, ollama/b]}}
 ";
     let config = good(text);
-    let resolved = config.resolve(None, &|_| None).unwrap();
+    let resolved = config.resolve(None, &Sender::UNKNOWN).unwrap();
     assert_eq!(resolved.targets.len(), 2);
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hermesllm::error::ApiError;
-use meseta_config::{Config, Hedge, ModelRef, Policy, Resolved, Select};
+use meseta_config::{Config, Hedge, ModelRef, Policy, Resolved, Select, Sticky};
 use meseta_targets::{Candidate, HealthPolicy, HealthStore as _, TargetId, Terms};
 
 use crate::exchange::onward::Asked;
-use crate::exchange::translation;
 use crate::providers::Providers;
 
 /// The targets that can be asked this at all, with what a choice needs to know.
@@ -49,7 +48,6 @@ pub(super) fn candidates(
         context_window: own.context_window,
     });
     let candidates = candidates.collect();
-    let _ = translation::no_way;
     Ok((
         able.iter().map(|own| own.model.clone()).collect(),
         candidates,
@@ -57,19 +55,20 @@ pub(super) fn candidates(
 }
 
 /// The terms on which a request is tried.
-pub(super) fn of(resolved: &Resolved<'_>, asked: &Asked) -> Terms {
+pub(super) fn of(resolved: &Resolved<'_>, asked: &Asked, consumer: Option<&str>) -> Terms {
     let failover = &resolved.policy.failover;
     let pool = resolved.pool;
-    let sticky = pool.and_then(|pool| pool.sticky.as_deref());
+    let sticky = pool.and_then(|pool| match pool.sticky.as_ref()? {
+        Sticky::Header(name) => asked.head.all.text(name),
+        Sticky::Consumer => consumer,
+    });
     Terms {
         select: match pool.map(|pool| pool.select).unwrap_or_default() {
             Select::Weighted => meseta_targets::Select::Weighted,
             Select::Fastest => meseta_targets::Select::Fastest,
             Select::LeastBusy => meseta_targets::Select::LeastBusy,
         },
-        sticky: sticky
-            .and_then(|name| asked.head.all.text(name))
-            .map(number),
+        sticky: sticky.map(number),
         max_attempts: failover.max_attempts,
         retry_budget: failover.retry_budget,
         health: HealthPolicy {

@@ -65,9 +65,9 @@ fn what_is_wrong_with_a_name_with_several_targets_is_told() {
             "is missing",
         ),
         (
-            &format!("{two}, sticky: {{consumer: true}}"),
+            &format!("{two}, sticky: {{consumer: true, header: x-a}}"),
             "sticky.consumer",
-            "is not built yet",
+            "beside `header`",
         ),
         (
             &format!("{two}, sticky: {{header: 'x y'}}"),
@@ -95,9 +95,9 @@ fn what_is_wrong_with_a_name_with_several_targets_is_told() {
             "every request",
         ),
         (
-            &format!("{one}, rules: [{{match: {{consumer: gold}}, use: ollama/b}}]"),
+            &format!("{one}, rules: [{{match: {{consumer: []}}, use: ollama/b}}]"),
             "rules[0].match.consumer",
-            "is not built yet",
+            "names nobody",
         ),
         (
             &format!("{one}, rules: [{{match: {{header: {{a: 1, A: 2}}}}, use: ollama/b}}]"),
