@@ -116,11 +116,11 @@ server: {drain_timeout: soon}
 #[test]
 fn a_missing_key_and_what_is_not_built_are_told_without_failing() {
     let place = Place::new();
-    place.file("meseta.yaml", &format!("{GOOD}ratelimits: []\n"));
+    place.file("meseta.yaml", &format!("{GOOD}agents: []\n"));
     let run = place.run(&["validate"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "ok\n"));
     let told = |text: &str| run.stderr.lines().any(|line| line.starts_with(text));
-    assert!(told("not yet active: ratelimits"), "{}", run.stderr);
+    assert!(told("not yet active: agents"), "{}", run.stderr);
     assert!(
         told("warning: ") && run.stderr.contains("OPENAI_API_KEY"),
         "{}",

@@ -120,7 +120,10 @@ fn time(text: &str) -> Option<u64> {
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar that there is.
 fn days(year: u32, month: u32, day: u32) -> Option<i64> {
-    let is_leap = |year: u32| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let is_leap = |year: u32| {
+        let century = year.is_multiple_of(100);
+        year.is_multiple_of(if century { 400 } else { 4 })
+    };
     let length = |month: u32| match month {
         2 if is_leap(year) => 29,
         2 => 28,
