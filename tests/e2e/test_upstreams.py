@@ -85,6 +85,21 @@ class SecureProvider:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def secure(make_stack, provider, tmp_path_factory):
     """A stack that trusts one authority, and providers with certificates of that one and of another."""
+    async for started in secured(make_stack, provider, tmp_path_factory):
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["envoy", "direct"])
+async def secure_relay(request, make_stack, provider, tmp_path_factory):
+    """The same with a name for each provider that the server calls itself, through Envoy or straight."""
+    names = ("modern", "plain", "numbered", "misnamed", "untrusted")
+    models = {f"relayed-{name}": {"targets": [f"{name}/relayed"], "path": "relay"} for name in names}
+    more = {"models": models, "server": {"egress": request.param}}
+    async for started in secured(make_stack, provider, tmp_path_factory, more):
+        yield started
+
+
+async def secured(make_stack, provider, tmp_path_factory, more=None):
     authority, stranger = trustme.CA(), trustme.CA()
     file = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(file)
@@ -108,7 +123,8 @@ async def secure(make_stack, provider, tmp_path_factory):
         for name, one in providers.items()
     ]
     model_providers = configuration(provider)["model_providers"] + entries
-    stack = await make_stack({"model_providers": model_providers, "overrides": {"upstream_tls_ca_path": str(file)}})
+    overrides = {"upstream_tls_ca_path": str(file)}
+    stack = await make_stack({"model_providers": model_providers, "overrides": overrides, **(more or {})})
     async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
         yield stack, client, providers
     for one in providers.values():
@@ -161,3 +177,26 @@ async def test_a_provider_whose_certificate_does_not_fit_is_told_nothing(secure,
         assert internal not in response.text
     assert not providers[name].requests
     assert stack.stat(counted) > before
+
+
+@pytest.mark.parametrize("name, protocol", [("modern", "h2"), ("plain", "http/1.1"), ("numbered", "h2")])
+async def test_the_servers_own_calls_are_verified_and_share_connections(secure_relay, name, protocol):
+    _, client, providers = secure_relay
+    ask = {"model": f"relayed-{name}"}
+    assert (await client.post(CHAT, json=ask)).content == ANSWER
+    before = providers[name].connections
+    responses = [await client.post(CHAT, json=ask) for _ in range(20)]
+    assert {(response.status_code, response.content) for response in responses} == {(200, ANSWER)}
+    assert providers[name].connections == before, "connections are kept"
+    assert {own[0] for own in providers[name].requests} == {protocol}
+    assert set(providers[name].names) == {None if name == "numbered" else "localhost"}
+
+
+@pytest.mark.parametrize("name", ["misnamed", "untrusted"])
+async def test_the_servers_own_calls_tell_nothing_to_who_cannot_prove_who_they_are(secure_relay, name):
+    _, client, providers = secure_relay
+    response = await client.post(CHAT, json={"model": f"relayed-{name}"})
+    assert_error(response, CHAT, 503, "provider")
+    for internal in ("TLS", "CERTIFICATE", "certificate", "localhost"):
+        assert internal not in response.text
+    assert not providers[name].requests

@@ -239,7 +239,7 @@ async fn a_client_that_goes_away_keeps_no_more_reserved_than_its_prompt() {
         assert!(refused.is_none(), "{refused:?}");
         // The exchange ends when its stream is dropped, which is known a moment later.
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-        while shared.running.len() > 0 {
+        while !shared.running.is_empty() {
             assert!(
                 tokio::time::Instant::now() < deadline,
                 "an exchange goes on"
