@@ -34,7 +34,8 @@ pub struct RequestMetadata<'a> {
     pub consumer: &'a str,
     /// What a relayed call has reserved, as the text of `meseta_limits::Reservation`.
     pub reservation: &'a str,
-    /// How many tokens the prompt is estimated to have.
+    /// How many tokens the prompt is estimated to have: what the order to the meter says. Stays
+    /// charged where no usage is known.
     pub input_tokens: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The filter's configuration: JSON, rendered with Envoy's.
 //!
-//! `{"version": 1, "rules": "v1 all=requests:10/second", "fail": "closed", "shards": 256}`, all but
-//! the version with defaults: no rules, closed, 256.
+//! `{"version": 1, "rules": "v1 all=requests:10/second", "fail": "closed", "shards": 1024}`, all but
+//! the version with defaults: no rules, closed, 1024.
 //!
 //! Invariant: what is not understood as a whole is refused as a whole. A filter that half understands
 //! its rules would let pass what it should not.
@@ -12,8 +12,9 @@ use serde::Deserialize;
 /// The most shards that there can be.
 pub const MOST_SHARDS: u32 = 4096;
 /// How many shards there are, unless that is set. A shard is copied for each charge, so many small
-/// ones are faster than few large ones: 256 hold 50 000 subjects at 200 each, which is 6 KiB.
-pub const SHARDS: u32 = 256;
+/// ones are faster than few large ones: with 1024, of 50 000 subjects each has 50, which is 1.6 KiB.
+/// All shards together never take more than 32 MiB.
+pub const SHARDS: u32 = 1024;
 
 /// What the filter is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,13 +68,17 @@ fn bootstrap(directory: &Path, filter: &Path, configuration: &str) -> String {
     let place = directory.display();
     let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     let router = "{name: router, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
-    let meter = format!(
+    let meter = |configuration: &str| {
+        format!(
         "{{name: meter, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {{\
          name: meseta_meter, vm_config: {{vm_id: meseta, runtime: envoy.wasm.runtime.v8, code: {{local: {{filename: '{}'}}}}}}, \
          configuration: {{'@type': type.googleapis.com/google.protobuf.StringValue, value: '{configuration}'}}, \
          failure_policy: FAIL_RELOAD, allow_on_headers_stop_iteration: true}}}}}}",
         filter.display()
-    );
+    )
+    };
+    let newer = meter(&configuration.replace("slow=", "newer=requests:1/minute slow="));
+    let meter = meter(configuration);
     let to_upstream = "route: {cluster: upstream}";
     let listener = |name: &str, filters: &[&str], action: &str| {
         format!(
@@ -92,6 +96,7 @@ fn bootstrap(directory: &Path, filter: &Path, configuration: &str) -> String {
     let answers = "direct_response: {status: 200, body: {inline_string: answer}}";
     text += &listener("upstream", &[router], answers);
     text += &listener("plain", &[&meter, router], to_upstream);
+    text += &listener("newer", &[&newer, router], to_upstream);
     text += &listener("used", &[USED_UP, &meter, router], to_upstream);
     let relay = RELAY.replace('\n', "\\n");
     text += &listener("relay", &[&relay, &meter, router], to_upstream);
@@ -333,6 +338,20 @@ fn what_is_reserved_is_settled_on_either_way() {
 }
 
 #[test]
+fn what_has_been_used_holds_in_a_listener_with_newer_rules() {
+    let Some(tools) = tools() else { return };
+    let envoy = Envoy::start(&tools, &configuration("closed")).unwrap();
+    let order = "v1;openai;direct;1:1;slow:1";
+    assert_eq!(envoy.order("plain", order).status, 200);
+    assert_eq!(envoy.order("newer", order).status, 429);
+    let order = "v1;openai;direct;1:1;newer:1";
+    assert_eq!(envoy.order("newer", order).status, 200);
+    assert_eq!(envoy.order("newer", order).status, 429);
+    assert_eq!(envoy.order("plain", order).status, 200);
+    assert_eq!(envoy.count("unknown_rule"), 1);
+}
+
+#[test]
 fn an_order_that_cannot_be_read_is_refused_or_passes_as_configured() {
     let Some(tools) = tools() else { return };
     for (fail, status) in [("closed", 503), ("open", 200)] {
@@ -388,6 +407,7 @@ fn a_configuration_that_is_not_understood_lets_nothing_pass() {
     let Some(tools) = tools() else { return };
     for configuration in [r#"{"version":2}"#, r#"{"version":1,"rules":"v7"}"#, "{}"] {
         let Some(envoy) = Envoy::start(&tools, configuration) else {
+            eprintln!("Envoy does not start");
             continue;
         };
         let answer = envoy.get("plain", "/", &[]);
