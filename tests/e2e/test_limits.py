@@ -180,6 +180,42 @@ async def test_a_stream_that_the_client_leaves_is_settled_with_what_has_passed(l
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("way", ["direct", "relay"])
+async def test_a_stream_that_is_left_costs_what_has_passed_within_sixteen_events(limited, provider, model, way):
+    name = f"openai/{model}" if way == "direct" else "pair"
+    events, per_event = 50, 10
+
+    async def stalls(exchange):
+        await exchange.head(200, STREAM)
+        for _ in range(events):
+            await exchange.send(sse(chat_chunks({"content": "word " * 8})[:1]))
+            await asyncio.sleep(0.005)
+        await exchange.client_gone()
+
+    provider.on(model if way == "direct" else "limited-pair-1", stalls)
+    mine = {"x-tokens": f"exact-{way}-{limited.meter}"}
+    body = {"model": name, "stream": True, "max_tokens": 5000, "messages": [{"role": "user", "content": PROMPT}]}
+    async with limited.client.stream("POST", "/v1/chat/completions", json=body,
+                                     headers={**as_consumer("alice"), **mine}) as answer:
+        seen = ""
+        async for piece in answer.aiter_text():
+            seen += piece
+            if seen.count("word " * 8) == events:
+                break
+    provider.answers(model if way == "direct" else "limited-pair-1", 200, JSON, ANSWER)
+    end = time.monotonic() + 20
+    while True:
+        probe = await ask(limited, name, mine, max_tokens=1)
+        left = int(probe.headers["x-ratelimit-remaining-tokens"])
+        if left > 5100:  # the reservation of the stream has come back
+            break
+        assert time.monotonic() < end, left
+        await asyncio.sleep(0.05)
+    spent = 10_000 - left
+    # The prompt, the probes, and what has passed of the stream; the bucket fills by three tokens a second.
+    assert (events - 16) * per_event <= spent <= events * per_event + 400, spent
+
+
 async def test_a_failed_request_gets_its_tokens_back(limited, provider, model):
     provider.answers(model, 500, JSON, b'{"error":{"message":"no"}}')
     mine = {"x-tokens": f"failed-{limited.meter}"}
