@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_limits::RuleSet;
@@ -39,7 +40,7 @@ pub struct Config {
     /// What there is to say about the file.
     pub notices: Vec<Notice>,
     /// How a name that is no pool is called.
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) models: Models,
     pub(crate) limits: Vec<Limit>,
     /// The rules of `limits`.

@@ -20,11 +20,11 @@ mod server;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_yaml::Value;
 
 use crate::config::Config;
-use crate::pool::Policy;
 use crate::problem::{Problem, Problems};
 use crate::schema::{ROOT, VERSIONS};
 
@@ -153,7 +153,7 @@ fn read(root: Node<'_>, findings: &mut Findings<'_>) -> Option<Config> {
         upstream,
         files: Vec::new(),
         notices: Vec::new(),
-        policy: Policy::default(),
+        policy: Arc::default(),
         models,
         limits: limits.limits,
         rules,

@@ -3,6 +3,7 @@
 //! A [`Pool`] is an entry of `models`; its [`Policy`] says how its targets are called. A name that is
 //! no pool has one target and the default policy.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pattern::Pattern;
@@ -35,7 +36,7 @@ pub struct Pool {
     /// Where copies of requests go.
     pub mirror: Option<Mirror>,
     /// How its targets are called.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
 }
 
 /// A target of a pool.

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -34,7 +35,7 @@ pub struct Resolved<'a> {
     /// The pool, when the name leads to one.
     pub pool: Option<&'a Pool>,
     /// How its targets are called.
-    pub policy: &'a Policy,
+    pub policy: &'a Arc<Policy>,
     /// In the order of the file; at least one.
     pub targets: Cow<'a, [PoolTarget]>,
 }

@@ -107,7 +107,7 @@ fn what_an_editor_can_see_is_wrong_is_refused_by_both() {
         "models: {a: {targets: ollama/a}}\n",
         "models: {a: {targets: [{weight: 1}]}}\n",
         "models: {a: {targets: [ollama/a], select: cheapest}}\n",
-        "models: {a: {targets: [ollama/a], sticky: {consumer: true}}}\n",
+        "models: {a: {targets: [ollama/a], sticky: {consumer: 3}}}\n",
         "models: {a: {targets: [ollama/a], path: relayed}}\n",
         "models: {a: {targets: [ollama/a], mirror: {model: ollama/a}}}\n",
         "models: {a: {targets: [ollama/a], mirror: {model: ollama/a, percent: 101}}}\n",

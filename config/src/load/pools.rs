@@ -133,7 +133,7 @@ fn pool(entry: &Declared<'_>, names: &Names<'_>, findings: &mut Findings<'_>) ->
         sticky,
         rules,
         mirror,
-        policy,
+        policy: policy.into(),
     })
 }
 
@@ -153,12 +153,17 @@ fn select(text: &str) -> Result<Select, &'static str> {
 fn sticky(node: &Node<'_>, findings: &mut Findings<'_>) -> Option<Sticky> {
     let map = node.map(findings)?;
     schema::check(&map, &STICKY, findings);
-    match (map.get("header"), map.get("consumer")) {
+    let consumer = map.get("consumer");
+    let by_consumer = match &consumer {
+        Some(node) => node.flag(findings)?,
+        None => false,
+    };
+    match (map.get("header"), consumer.filter(|_| by_consumer)) {
         (Some(node), None) => {
             let name = node.text(findings)?.to_ascii_lowercase();
             check_header(&node, &name, findings).then_some(Sticky::Header(name))
         }
-        (None, Some(node)) => node.flag(findings)?.then_some(Sticky::Consumer),
+        (None, Some(_)) => Some(Sticky::Consumer),
         (None, None) => {
             let hint = "write `header: x-user`, or `consumer: true`";
             findings.problem_with(&map.absent("header"), "is missing", hint);

@@ -157,7 +157,6 @@ pub(crate) const STICKY: Object = Object::new(
             "Whether who asks tells senders apart, in place of a header: by their key or by \
              `consumer`.",
         )
-        .default("false")
         .example("consumer: true"),
     ],
 );

@@ -50,7 +50,7 @@ use crate::upstream::CallRequest;
 #[derive(Debug)]
 pub(crate) struct Relay {
     asked: Arc<Asked>,
-    policy: Policy,
+    policy: Arc<Policy>,
     /// Where copies go, until the request has been sent.
     mirror: Option<Mirror>,
     /// Waits for what the client's answer comes to.
@@ -112,7 +112,7 @@ impl Relay {
         );
         let health = Arc::clone(&providers.health);
         let plan = Plan::new(health, candidates, terms, providers.seed(), providers.now());
-        let policy = resolved.policy.clone();
+        let policy = Arc::clone(resolved.policy);
         let limit = policy.timeout.total.unwrap_or(context.listener.timeout);
         let total_at = (!limit.is_zero()).then(|| Instant::now() + limit);
         let heartbeat = context.config.server.heartbeat;

@@ -125,7 +125,7 @@ models:
 fn a_name_that_lists_its_targets_alone_gets_every_default() {
     let pool = with("");
     assert_eq!(pool.select, Select::Weighted);
-    assert_eq!(pool.policy, Policy::default());
+    assert_eq!(*pool.policy, Policy::default());
     assert_eq!((pool.sticky, pool.mirror), (None, None));
     assert!(pool.rules.is_empty());
 }
@@ -152,6 +152,7 @@ fn a_list_of_failures_replaces_the_default_and_an_empty_one_is_none() {
             .policy
             .failover
             .on
+            .clone()
     };
     let none = on("[]");
     assert!(none.statuses.is_empty() && !none.connect && !none.bad_answer);
