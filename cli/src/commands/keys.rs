@@ -244,6 +244,11 @@ impl Revoke {
     }
 }
 
+/// Whether a text looks like a key that was made here.
+pub fn is_one_of_ours(text: &str) -> bool {
+    text.trim().starts_with(entry::PREFIX)
+}
+
 /// A time that is still to come, as it is written.
 fn time(text: &str) -> Result<String, String> {
     let end = meseta_config::parse_time(text).map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use serde_json::{json, Map, Value};
 
+use super::keys;
 use super::targets::Place as Server;
 use crate::failure::Failure;
 use crate::running;
@@ -23,6 +24,16 @@ use standing::Explained;
 
 /// The most that is read of standard input: no key is as long.
 const LONGEST_KEY: u64 = 64 << 10;
+
+/// Headers that carry keys.
+const CREDENTIALS: [&str; 6] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+];
 
 /// The commands below `meseta limits`.
 #[derive(Debug, Subcommand)]
@@ -102,6 +113,7 @@ impl List {
 
 impl Explain {
     fn run(self, terminal: &Terminal) -> Result<()> {
+        self.refuse_keys()?;
         let question = self.question()?;
         let peer = self.server.find()?;
         let answer = supervisor::block_on(running::explain_limits(&peer, &question))?;
@@ -113,6 +125,22 @@ impl Explain {
         terminal.result(&explained.table())?;
         for warning in explained.warnings() {
             terminal.warning(&warning);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing that would be sent is a key: the admin port is plain HTTP.
+    fn refuse_keys(&self) -> Result<()> {
+        let is_carrier = |name: &str| CREDENTIALS.iter().any(|own| own.eq_ignore_ascii_case(name));
+        let carries = self.headers.iter().any(|(name, _)| is_carrier(name));
+        let pairs = self.headers.iter().chain(&self.claims);
+        let mut texts = pairs.map(|(_, value)| value).chain(&self.consumer);
+        if carries || texts.any(|text| keys::is_one_of_ours(text)) {
+            return Err(Failure::usage("a key would be sent over plain HTTP")
+                .hint(
+                    "give it as `--key`: it is looked up here, and the server is asked by its name",
+                )
+                .into());
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use serde_yaml::{Mapping, Value};
 use sha2::{Digest as _, Sha256};
 
 /// How a key of ours begins, so that those who find one know what it is.
-const PREFIX: &str = "mk-";
+pub const PREFIX: &str = "mk-";
 /// 256 bits.
 const BYTES: usize = 32;
 
