@@ -55,6 +55,27 @@ struct Question {
     claims: serde_json::Map<String, Value>,
 }
 
+impl Question {
+    /// The model that is asked for; `None` for the default.
+    fn requested(&self) -> Option<&str> {
+        self.model.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
+/// A question, with what it means.
+struct Asked<'a> {
+    question: &'a Question,
+    consumer: Option<&'a str>,
+    key: Option<&'a ConsumerKey>,
+    listener: &'a str,
+}
+
+/// Targets of a request that differ in nothing.
+struct Case<'c> {
+    targets: Vec<String>,
+    outcomes: Vec<Outcome<'c>>,
+}
+
 /// Why a question has no answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
@@ -94,34 +115,16 @@ async fn explained(
     let question = question(config, body)?;
     let (consumer, key) = who(config, &question)?;
     let listener = listener(config, question.listener.as_deref())?;
-    let header = |name: &str| question.headers.get(name).map(String::as_str);
-    let requested = question.model.as_deref().filter(|name| !name.is_empty());
-    let resolved = config
-        .resolve(requested, &header)
-        .map_err(|error| unknown_model(requested, error))?;
-    let pool = resolved.pool.map(|pool| pool.name.as_str());
-    let mut cases: Vec<(Vec<&str>, Vec<Outcome<'_>>)> = Vec::new();
-    for seat in resolved.targets.iter() {
-        let Some(target) = config.target(&seat.model) else {
-            continue;
-        };
-        let asks = Asks {
-            consumer: consumer.as_deref(),
-            key,
-            target,
-            pool,
-            listener,
-            headers: &question.headers,
-            claims: &question.claims,
-        };
-        let outcomes = asks.outcomes(config);
-        match cases.iter_mut().find(|(_, known)| *known == outcomes) {
-            Some((targets, _)) => targets.push(target.id),
-            None => cases.push((vec![target.id], outcomes)),
-        }
-    }
+    let asked = Asked {
+        question: &question,
+        consumer: consumer.as_deref(),
+        key,
+        listener,
+    };
+    let (pool, cases) = asked.cases(config)?;
+    let requested = question.requested();
     let mut told = Vec::new();
-    for (targets, outcomes) in &cases {
+    for Case { targets, outcomes } in &cases {
         let (standing, unknown) = match figures(admin, generation, outcomes).await {
             Ok(standing) => (standing, None),
             Err(reason) => (Vec::new(), Some(reason)),
@@ -139,6 +142,43 @@ async fn explained(
         "refused": refused(config, consumer.as_deref(), key, requested),
         "cases": told,
     }))
+}
+
+impl Asked<'_> {
+    /// What the limits do with the request at each target that it may go to, and the pool of these.
+    fn cases<'c>(&self, config: &'c Config) -> Result<(Option<&'c str>, Vec<Case<'c>>), Refusal> {
+        let question = self.question;
+        let header = |name: &str| question.headers.get(name).map(String::as_str);
+        let requested = question.requested();
+        let resolved = config
+            .resolve(requested, &header)
+            .map_err(|error| unknown_model(requested, error))?;
+        let pool = resolved.pool.map(|pool| pool.name.as_str());
+        let mut cases: Vec<Case<'c>> = Vec::new();
+        for seat in resolved.targets.iter() {
+            let Some(target) = config.target(&seat.model) else {
+                continue;
+            };
+            let asks = Asks {
+                consumer: self.consumer,
+                key: self.key,
+                target,
+                pool,
+                listener: self.listener,
+                headers: &question.headers,
+                claims: &question.claims,
+            };
+            let outcomes = asks.outcomes(config);
+            match cases.iter_mut().find(|case| case.outcomes == outcomes) {
+                Some(case) => case.targets.push(target.id.to_owned()),
+                None => cases.push(Case {
+                    targets: vec![target.id.to_owned()],
+                    outcomes,
+                }),
+            }
+        }
+        Ok((pool, cases))
+    }
 }
 
 /// What is asked. What is wrong is told by its place alone: it may be a key.
