@@ -135,7 +135,8 @@ impl List {
                 found = Self::Empty { line: at };
                 continue;
             }
-            if !own.is_empty() && !(own.starts_with('#') && own.len() < rest.len()) {
+            let is_comment = own.starts_with('#') && own.len() < rest.len();
+            if !(own.is_empty() || is_comment) {
                 return None;
             }
             let (mut items, mut indent) = (Vec::<Item>::new(), INDENT);
