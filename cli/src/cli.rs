@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    down, launch, logs, reference, render, serve, status, supervise, targets, translate, up,
-    validate, version,
+    down, keys, launch, limits, logs, reference, render, serve, status, supervise, targets,
+    translate, up, validate, version,
 };
 
 /// An AI-native data plane for stock Envoy.
@@ -35,6 +35,15 @@ pub enum Command {
     /// known of a target is shared by all names that have it. A name that is marked `direct` is called by Envoy alone: that
     /// says nothing of its target, and does not ask whether it is drained.
     Targets(targets::Targets),
+    /// Make keys for clients, list them, take them back
+    ///
+    /// Where a configuration has `keys`, a request needs one of them. The configuration has only their hashes: a key is shown
+    /// when it is made, and never again. A running server takes a changed file by itself.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// List limits, and explain which of them a request falls under
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// Check a configuration without running it
     Validate(validate::Validate),
     /// Print what other programs need: Envoy's configuration, the filter, the schema

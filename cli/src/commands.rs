@@ -1,7 +1,9 @@
 //! The commands, one file each: arguments and what they do.
 
 pub mod down;
+pub mod keys;
 pub mod launch;
+pub mod limits;
 pub mod logs;
 pub mod reference;
 pub mod render;

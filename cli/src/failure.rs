@@ -17,7 +17,7 @@ pub const EXIT_CODES: [(u8, &str); 4] = [
     (2, "the arguments or the configuration are wrong"),
     (
         3,
-        "for `status` and `targets`: nothing runs; for `logs`: there are none; for `translate`: something was lost",
+        "for `status`, `targets` and `limits explain`: nothing runs; for `logs`: there are none; for `translate`: something was lost",
     ),
 ];
 

@@ -3,6 +3,7 @@
 //! This file only parses arguments and runs a command; each command is a file in `commands/`.
 
 mod cli;
+mod columns;
 mod commands;
 mod dotenv;
 mod environment;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Command::Status(command) => command.run(&terminal),
         Command::Logs(command) => command.run(&terminal),
         Command::Targets(command) => command.run(&terminal),
+        Command::Keys(command) => command.run(&terminal),
+        Command::Limits(command) => command.run(&terminal),
         Command::Validate(command) => command.run(&terminal),
         Command::Render(command) => command.run(&terminal),
         Command::Translate(command) => command.run(&terminal),

@@ -19,6 +19,8 @@ use crate::instance::{reachable, ListenerRecord, Record, StateDir};
 
 /// One question; the server answers at once or not at all.
 const LIMIT: Duration = Duration::from_secs(2);
+/// One question for which the server asks Envoy, once for each target that differs.
+const LONGER: Duration = Duration::from_secs(20);
 
 /// A configuration in service.
 #[derive(Debug)]
@@ -201,7 +203,14 @@ impl Changed {
 pub async fn targets(admin: &Peer) -> Result<Value> {
     let answer = plain_http::call(admin, Method::GET, "/targets", LIMIT).await;
     let answer = answer.map_err(|error| unreachable(admin, error))?;
-    told(&answer)
+    told(&answer, &TARGETS)
+}
+
+/// Which limits a request falls under and where they stand, as the server's admin port tells it.
+pub async fn explain_limits(admin: &Peer, question: &Value) -> Result<Value> {
+    let answer = plain_http::post(admin, "/limits/explain", question.to_string(), LONGER).await;
+    let answer = answer.map_err(|error| unreachable(admin, error))?;
+    told(&answer, &LIMITS)
 }
 
 /// Changes whether a target is in service: `drain` or `undrain`.
@@ -210,8 +219,24 @@ pub async fn change_target(admin: &Peer, change: &str, target: &str) -> Result<C
     let body = serde_json::json!({ "target": target }).to_string();
     let answer = plain_http::post(admin, &path, body, LIMIT).await;
     let answer = answer.map_err(|error| unreachable(admin, error))?;
-    told(&answer)
+    told(&answer, &TARGETS)
 }
+
+/// What the admin port is asked about.
+struct Topic {
+    name: &'static str,
+    /// What to do where nothing resembles what was asked for.
+    hint: &'static str,
+}
+
+const TARGETS: Topic = Topic {
+    name: "targets",
+    hint: "`meseta targets` lists those that there are",
+};
+const LIMITS: Topic = Topic {
+    name: "limits",
+    hint: "the server in service may have another configuration than the file",
+};
 
 fn unreachable(admin: &Peer, error: CallError) -> anyhow::Error {
     let Peer::Tcp(address) = admin else {
@@ -226,20 +251,22 @@ fn unreachable(admin: &Peer, error: CallError) -> anyhow::Error {
     }
 }
 
-/// What the admin port says of targets, or why it says nothing.
-fn told<T: DeserializeOwned>(answer: &plain_http::Answer) -> Result<T> {
+/// What the admin port says of a topic, or why it says nothing.
+fn told<T: DeserializeOwned>(answer: &plain_http::Answer, topic: &Topic) -> Result<T> {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,
         #[serde(default)]
         near: Vec<String>,
     }
+    let name = topic.name;
     if answer.status.is_success() {
-        return serde_json::from_slice(&answer.body)
-            .context("the server's admin port tells of targets in a form that is not known");
+        return serde_json::from_slice(&answer.body).with_context(|| {
+            format!("the server's admin port tells of {name} in a form that is not known")
+        });
     }
     let Ok(refusal) = serde_json::from_slice::<Refusal>(&answer.body) else {
-        let message = format!("the server does not tell of targets: {}", answer.status);
+        let message = format!("the server does not tell of {name}: {}", answer.status);
         return Err(Failure::run(message)
             .hint("it is of another version, or what answers is not its admin port")
             .into());
@@ -250,7 +277,7 @@ fn told<T: DeserializeOwned>(answer: &plain_http::Answer) -> Result<T> {
         .map(|near| format!("`{near}`"))
         .collect();
     let hint = match near.is_empty() {
-        true => "`meseta targets` lists those that there are".to_owned(),
+        true => topic.hint.to_owned(),
         false => format!("is it {}?", near.join(" or ")),
     };
     Err(Failure::usage(refusal.error).hint(hint).into())

@@ -193,7 +193,8 @@ fn unreadable(config: &Config) -> Vec<String> {
         .collect()
 }
 
-fn no_file() -> Failure {
+/// There is no file to be found.
+pub fn no_file() -> Failure {
     Failure::usage(format!(
         "no configuration file here: looked for {}",
         NAMES.map(|name| format!("`{name}`")).join(", ")

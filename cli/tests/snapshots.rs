@@ -373,3 +373,34 @@ fn an_envoy_that_does_not_start() {
         ],
     );
 }
+
+#[test]
+fn limits_of_a_configuration() {
+    let place = Place::new();
+    place.file(
+        "meseta.yaml",
+        "\
+model_providers: [{model: ollama/x}]
+models: {smart: {targets: [ollama/x]}}
+limits:
+  - {name: per-key, unit: tokens, limit: 100000, per: minute, burst: 200000}
+  - {name: all, unit: requests, limit: 10, per: second}
+  - {name: teams, unit: input_tokens, limit: 1000, per: day, match: {header: x-team, model: [smart, 'ollama/*']}}
+  - {name: red, unit: requests, limit: 5, per: month, match: {header: {x-team: red-and-secret}, provider: ollama}}
+  - {name: alone, unit: requests, limit: 5, per: hour, match: {consumer: alice, claim: jwt_payload.sub}}
+keys:
+  - name: alice
+    hash: sha256:90dc80b6a30157ea270d6fa7e7514ae9ca8fbef699c82da413d6147c32cc61f4
+    limits: [per-key]
+",
+    );
+    place.file("none.yaml", "model_providers: [{model: ollama/x}]\n");
+    snapshots(
+        "limits_list",
+        &place,
+        &[
+            &["limits", "list"],
+            &["limits", "list", "--config", "none.yaml"],
+        ],
+    );
+}

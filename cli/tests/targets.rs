@@ -6,18 +6,17 @@
 mod instance;
 #[path = "support/place.rs"]
 mod place;
+#[path = "support/server.rs"]
+mod server;
 
-use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use instance::Instance;
-use place::{Place, Run};
+use place::Place;
 use rustix::process::{kill_process, Pid, Signal};
-
-const LIMIT: Duration = Duration::from_secs(20);
+use server::Server;
 
 const CONFIG: &str = "\
 model_providers:
@@ -30,81 +29,6 @@ models:
       - {model: groq/llama-3.1-8b-instant, priority: 2}
   plain: {targets: [openai/gpt-4o]}
 ";
-
-/// A `meseta serve` that takes exchanges, and its admin port.
-struct Server {
-    place: Place,
-    child: Child,
-    admin: String,
-}
-
-impl Server {
-    fn start(config: &str) -> Self {
-        let mut place = Place::new();
-        place.variable("KEY", "sk-place");
-        place.file("meseta.yaml", config);
-        let mut command = place.command(&[
-            "serve",
-            "--listen",
-            "unix:server.sock",
-            "--admin",
-            "127.0.0.1:0",
-            "--ready-file",
-            "ready",
-        ]);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut server = Self {
-            place,
-            child,
-            admin: String::new(),
-        };
-        let deadline = Instant::now() + LIMIT;
-        while server.admin.is_empty() {
-            assert!(Instant::now() < deadline, "the server does not start");
-            std::thread::sleep(Duration::from_millis(10));
-            let ready = std::fs::read_to_string(server.place.path().join("ready"));
-            server.admin = ready.unwrap_or_default();
-        }
-        server
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        let mut arguments = arguments.to_vec();
-        arguments.extend(["--admin", &self.admin]);
-        let mut run = self.place.run(&arguments);
-        run.stdout = run.stdout.replace(&self.admin, "<admin>");
-        run.stderr = run.stderr.replace(&self.admin, "<admin>");
-        run
-    }
-
-    /// Runs, as people would show them to each other.
-    fn shown(&self, runs: &[&[&str]]) -> String {
-        let mut text = String::new();
-        for arguments in runs {
-            let run = self.run(arguments);
-            let _ = writeln!(text, "$ meseta {} --admin <admin>", arguments.join(" "));
-            for (stream, said) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
-                if !said.is_empty() {
-                    let _ = write!(text, "--- {stream}\n{said}");
-                }
-            }
-            let _ = writeln!(text, "--- exit code {}\n", run.code.unwrap());
-        }
-        text
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn targets_of_a_server_are_listed_drained_and_put_back() {

@@ -1,8 +1,10 @@
-//! The admin port: health, metrics, targets and the configuration, for operators.
+//! The admin port: health, metrics, targets, limits and the configuration, for operators.
 //!
 //! Binds loopback unless told otherwise, and changes nothing but whether a target is in service. The
 //! configuration is printed with its secrets taken out.
 
+mod guard;
+mod limits;
 mod targets;
 
 use std::collections::HashSet;
@@ -16,12 +18,12 @@ use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::Router;
-use serde_json::json;
+use serde_json::{json, Value};
 
 use crate::reload::Attempt;
 use crate::service::Shared;
 
-/// The longest body that is read: it names a target.
+/// The longest body that is read: it names a target, or says what a request is like.
 const MAX_BODY: usize = 16 * 1024;
 
 /// Whether the server takes new exchanges.
@@ -63,6 +65,7 @@ pub(crate) fn router(
         .route("/targets", get(targets::list))
         .route("/targets/drain", post(targets::drain))
         .route("/targets/undrain", post(targets::undrain))
+        .route("/limits/explain", post(limits::explain))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Admin {
             shared,
@@ -139,4 +142,10 @@ async fn config(State(admin): State<Admin>) -> Response {
         redacted.to_string(),
     )
         .into_response()
+}
+
+/// An answer in JSON.
+fn answer(status: StatusCode, body: &Value) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (status, json, body.to_string()).into_response()
 }

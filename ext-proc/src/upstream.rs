@@ -8,6 +8,7 @@
 
 mod body;
 mod clients;
+mod meter;
 
 use std::future::Future;
 use std::path::PathBuf;

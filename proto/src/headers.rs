@@ -20,7 +20,11 @@ pub const METER: &str = "x-meseta-meter";
 /// alone sets it; without it nothing is limited.
 pub const CHARGE: &str = "x-meseta-charge";
 
-/// From the meter, on answers to what it has let through: where the subjects stand, as the text of
+/// To the meter, beside an order of no tokens: charge nothing, and answer where the subjects stand. For
+/// the server's own questions, which go no further than the meter.
+pub const EXPLAIN: &str = "x-meseta-explain";
+
+/// From the meter, on answers to what it has let through, and to questions: where the subjects stand, as the text of
 /// `meseta_limits::Standings`. For the server alone.
 pub const STANDING: &str = "x-meseta-standing";
 

@@ -13,6 +13,8 @@
 //! - A rule that is not known is passed over and counted: while a new configuration is taken, the
 //!   server is ahead of the listeners for a moment.
 
+use std::time::Duration;
+
 use meseta_limits::{Admission, AdmitError, Amounts, Charge, Order, Reservation, Standings, Stats};
 use meseta_proto::{headers, RequestMetadata, UsageMetadata};
 
@@ -114,6 +116,10 @@ impl<H: Host> Meter<H> {
 
     fn refuse(&self, reply: &Reply) -> Verdict {
         self.count(Counter::Refused, 1);
+        self.answer(reply)
+    }
+
+    fn answer(&self, reply: &Reply) -> Verdict {
         let headers: Vec<(&str, &str)> = reply
             .headers
             .iter()
@@ -126,11 +132,31 @@ impl<H: Host> Meter<H> {
         if send(&headers, reply.body.as_bytes()).is_err() {
             // The bare status is better than a client that waits.
             if let Err(status) = send(&[], &[]) {
-                let line = format!("a refusal cannot be sent: {status}");
+                let line = format!("an answer cannot be sent: {status}");
                 self.host.log(Level::Warn, &line);
             }
         }
         Verdict::Refused
+    }
+
+    /// Whether the server only asks where subjects stand. It alone can: what clients send of that name
+    /// is taken off before. An order of tokens is none, and is spared the look.
+    fn is_question(&self, order: &Order) -> bool {
+        let amounts = order.amounts();
+        if amounts.input_tokens > 0 || amounts.output_tokens > 0 {
+            return false;
+        }
+        let header = self.host.header(Headers::Request, headers::EXPLAIN);
+        matches!(header, Ok(Some(_)))
+    }
+
+    /// Answers where subjects stand. Nothing is charged, and the request goes no further.
+    fn explain(&self, charges: &[Charge<'_>], now: Duration) -> Verdict {
+        let Ok(standing) = self.rules.peek(&self.store(), charges, now) else {
+            self.count(Counter::StoreFailures, 1);
+            return self.answer(&Reply::unavailable(Dialect::OpenAi));
+        };
+        self.answer(&Reply::standing(&Standings(standing)))
     }
 
     /// Corrects a reservation to what was used.
@@ -207,7 +233,7 @@ impl<H: Host> Meter<H> {
 pub enum Verdict {
     /// It goes on.
     Continue,
-    /// It has its answer already.
+    /// It has its answer already: a refusal, or what the server has asked.
     Refused,
 }
 
@@ -269,7 +295,8 @@ impl Exchange {
             Counter::UnknownRule,
             u32::try_from(unknown).unwrap_or(u32::MAX),
         );
-        if charges.is_empty() {
+        let is_question = meter.is_question(order);
+        if charges.is_empty() && !is_question {
             return Verdict::Continue;
         }
         let Ok(now) = meter.host.now() else {
@@ -277,6 +304,11 @@ impl Exchange {
             return meter.fail(dialect);
         };
         let amounts = order.amounts();
+        if is_question {
+            // It is no exchange.
+            self.logged = true;
+            return meter.explain(&charges, now);
+        }
         match meter.rules.admit(&meter.store(), &charges, amounts, now) {
             Ok(Admission::Admitted {
                 reservation,

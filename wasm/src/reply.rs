@@ -6,7 +6,7 @@
 //!
 //! Invariant: a body is well-formed JSON, whatever the message. Nothing of subjects is in an answer.
 
-use meseta_limits::{headers, Refused, Rule};
+use meseta_limits::{headers, Refused, Rule, Standings};
 
 /// In whose shapes a client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,15 @@ impl Reply {
         let mut reply = Self::new(dialect, &OVERLOADED, message);
         reply.headers.push(("retry-after", "1".to_owned()));
         reply
+    }
+
+    /// The answer to the server's question where subjects stand.
+    pub fn standing(standing: &Standings) -> Self {
+        Self {
+            status: 200,
+            headers: vec![(meseta_proto::headers::STANDING, standing.to_string())],
+            body: String::new(),
+        }
     }
 
     fn new(dialect: Dialect, names: &Names, message: &str) -> Self {

@@ -5,7 +5,7 @@ mod simulated;
 use std::time::Duration;
 
 use meseta_limits::{Reservation, Standings};
-use meseta_proto::headers::{CHARGE, RESERVATION, STANDING};
+use meseta_proto::headers::{CHARGE, EXPLAIN, RESERVATION, STANDING};
 use meseta_wasm::counters::Counter;
 use meseta_wasm::meter::{Exchange, Meter, Verdict};
 use simulated::{Call, Envoy, Faults, Worker};
@@ -384,4 +384,71 @@ fn a_counter_that_is_refused_is_logged_once_and_not_tried_again() {
     let meter = worker.meter(RULES, "closed");
     worker.exchange(&meter, "");
     assert_eq!(worker.count(Counter::Exchanges), 1);
+}
+
+/// What a question with this order is answered.
+fn asked(worker: &Worker<'_>, meter: &Meter<&Worker<'_>>, order: &str) -> Verdict {
+    worker.order(order);
+    let header = (EXPLAIN.to_owned(), b"1".to_vec());
+    worker.request.borrow_mut().extend([header]);
+    let mut exchange = Exchange::default();
+    let verdict = exchange.request(meter);
+    exchange.response(meter);
+    exchange.log(meter);
+    verdict
+}
+
+#[test]
+fn a_question_is_answered_where_its_subjects_stand_and_charges_nothing() {
+    let envoy = Envoy::new();
+    let worker = Worker::new(&envoy, 0);
+    let meter = worker.meter(RULES, "closed");
+    worker.exchange(&meter, "v1;openai;direct;0:0;all:7");
+    let before = worker.counts.borrow().clone();
+    for (order, expected) in [
+        (
+            "v1;openai;direct;0:0;all:7;tpm:7",
+            &[("all", 1), ("tpm", 1000)][..],
+        ),
+        ("v1;openai;direct;0:0;all:7;later:7", &[("all", 1)]),
+        ("v1;openai;direct;0:0;all:8", &[("all", 2)]),
+    ] {
+        for _ in 0..3 {
+            assert_eq!(asked(&worker, &meter, order), Verdict::Refused);
+            let answer = worker.answers.borrow_mut().pop().unwrap();
+            assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+            let standing: Standings = answer.header(STANDING).unwrap().parse().unwrap();
+            let standing = standing.0.iter();
+            let told: Vec<(&str, u64)> = standing
+                .map(|own| (own.rule.as_str(), own.remaining))
+                .collect();
+            assert_eq!(told, expected, "{order}");
+        }
+    }
+    let mut after = worker.counts.borrow().clone();
+    after.remove(Counter::UnknownRule.name());
+    let mut before = before;
+    before.remove(Counter::UnknownRule.name());
+    assert_eq!(after, before, "a question is no exchange");
+}
+
+#[test]
+fn an_order_of_tokens_is_no_question() {
+    let envoy = Envoy::new();
+    let worker = Worker::new(&envoy, 0);
+    let meter = worker.meter(RULES, "closed");
+    let order = "v1;openai;direct;1:0;all:7";
+    assert_eq!(asked(&worker, &meter, order), Verdict::Continue);
+    assert_eq!(worker.count(Counter::Admitted), 1);
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_is_told_so_even_where_requests_would_pass() {
+    let envoy = Envoy::new();
+    let worker = Worker::new(&envoy, 0);
+    let meter = worker.meter(RULES, "open");
+    worker.faults.set(Faults::Always(Call::Read));
+    let order = "v1;openai;direct;0:0;all:7";
+    assert_eq!(asked(&worker, &meter, order), Verdict::Refused);
+    assert_eq!(worker.answers.borrow()[0].status, 503);
 }

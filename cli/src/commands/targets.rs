@@ -49,7 +49,7 @@ pub struct Targets {
 
 /// Where the server is.
 #[derive(Debug, clap::Args)]
-struct Place {
+pub struct Place {
     /// Directory of the instance [default: ~/.local/state/meseta]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -153,7 +153,7 @@ fn quoted(names: &[String]) -> String {
 
 impl Place {
     /// The admin port of the server that is meant.
-    fn find(&self) -> Result<Peer> {
+    pub fn find(&self) -> Result<Peer> {
         if let Some(asked) = &self.admin {
             return resolve(asked).map(Peer::Tcp);
         }

@@ -33,7 +33,7 @@ pub async fn server(ready_file: PathBuf) -> SocketAddr {
     }
 }
 
-/// Waits until `GET /v1/models` is answered with 200 through every listener; `last` tells what is still missing.
+/// Waits until `GET /v1/models` is answered through every listener as the server answers it; `last` tells what is still missing.
 pub async fn listeners(config: &Config, admin: Admin, last: &mut String) -> Vec<ListenerRecord> {
     loop {
         match pass(config, &admin).await {
@@ -61,7 +61,9 @@ async fn pass(config: &Config, admin: &Admin) -> Result<Vec<ListenerRecord>> {
         let answer = plain_http::call(&peer, Method::GET, "/v1/models", LIMIT)
             .await
             .with_context(|| format!("listener `{name}`"))?;
-        if answer.status != StatusCode::OK {
+        // Where a key is needed, the server says so: there the request has gone the whole way, too.
+        let wants_key = config.needs_consumer() && answer.status == StatusCode::UNAUTHORIZED;
+        if answer.status != StatusCode::OK && !wants_key {
             bail!("listener `{name}` answers {}", answer.status);
         }
         records.push(record);

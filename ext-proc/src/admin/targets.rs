@@ -3,8 +3,7 @@
 //! Owns who is a target to be asked about: those of pools, those that were called, and, to be
 //! drained before their first call, all models of the configuration.
 //!
-//! Invariant: no web page can make a change. A page's request has an `origin`, and a form cannot
-//! send JSON.
+//! Invariant: no web page can make a change.
 
 mod near;
 
@@ -13,14 +12,15 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State as Extracted;
-use axum::http::{header, HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use meseta_config::{Config, Pool, Select, UpstreamPath};
 use meseta_targets::{HealthStore as _, State, TargetHealth, TargetId};
 use serde::Deserialize;
 use serde_json::{json, Value};
 
-use super::Admin;
+use super::guard::{self, Foreign};
+use super::{answer, Admin};
 use crate::providers::Providers;
 
 /// What an operator can do with a target.
@@ -40,10 +40,8 @@ struct Wanted {
 /// Why a change is not made.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    /// A web page asks.
-    Page,
-    /// A web page's form could have asked.
-    MediaType,
+    /// A web page asks, or could have asked.
+    Foreign(Foreign),
     /// The body is not what it should be.
     Body(String),
     /// No target has this name.
@@ -114,15 +112,7 @@ async fn change(
 
 /// What a change is for.
 fn wanted(headers: &HeaderMap, body: &[u8]) -> Result<String, Refusal> {
-    if headers.contains_key(header::ORIGIN) {
-        return Err(Refusal::Page);
-    }
-    let media_type = headers.get(header::CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.to_str().ok());
-    let essence = media_type.and_then(|value| value.split(';').next());
-    if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(Refusal::MediaType);
-    }
+    guard::check(headers).map_err(Refusal::Foreign)?;
     let wanted: Wanted =
         serde_json::from_slice(body).map_err(|error| Refusal::Body(error.to_string()))?;
     Ok(wanted.target)
@@ -181,6 +171,11 @@ pub(super) fn with_configured(
     // The latter of two stays.
     let all = configured.chain(known);
     all.map(|health| (health.id.clone(), health)).collect()
+}
+
+/// Names that resemble one, the nearest first.
+pub(super) fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    near::matches(name, names)
 }
 
 /// The targets of all pools; one of several pools comes several times.
@@ -277,15 +272,10 @@ fn rounded(number: f64) -> f64 {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, error) = match &self {
-            Self::Page => (
-                StatusCode::FORBIDDEN,
-                "web pages may not change anything here: send no `origin`".to_owned(),
-            ),
-            Self::MediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the content type must be application/json, which no web page's form can send"
-                    .to_owned(),
-            ),
+            Self::Foreign(foreign) => {
+                let (status, error) = foreign.told();
+                (status, error.to_owned())
+            }
             Self::Body(error) => (
                 StatusCode::BAD_REQUEST,
                 format!(r#"the body must be {{"target": "provider/model"}}: {error}"#),
@@ -306,11 +296,6 @@ impl IntoResponse for Refusal {
         };
         answer(status, &json!({ "error": error, "near": near }))
     }
-}
-
-fn answer(status: StatusCode, body: &Value) -> Response {
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (status, json, body.to_string()).into_response()
 }
 
 #[cfg(test)]

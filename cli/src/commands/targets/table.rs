@@ -1,10 +1,10 @@
 //! Targets as a table for people.
 
-use std::fmt::Write;
-
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::columns;
 
 /// What a server tells of its targets, as far as it is shown.
 #[derive(Debug, Deserialize)]
@@ -92,7 +92,7 @@ pub fn of(listed: &Listed) -> String {
     if rows.len() == 1 {
         return "no pool is configured, and the server has called no target yet\n".to_owned();
     }
-    in_columns(&rows)
+    columns::of(&rows)
 }
 
 fn row(pool: &str, seat: Option<&Seat>, health: &Health) -> Row {
@@ -132,25 +132,6 @@ fn time(millis: f64) -> String {
     } else {
         format!("{:.1}s", millis / 1000.0)
     }
-}
-
-fn in_columns(rows: &[Row]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]
