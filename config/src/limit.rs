@@ -12,7 +12,7 @@ use crate::pattern::Pattern;
 
 /// How many parts the state of the meter has. The same wherever it runs, or none finds what
 /// another has counted.
-pub const METER_SHARDS: u32 = 256;
+pub const METER_SHARDS: u32 = 1024;
 
 /// A rule, and the requests that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -280,6 +280,11 @@ impl Outcome {
         );
     }
 
+    /// Whether a meter has reserved something for this exchange that will be settled with it.
+    pub(crate) fn has_reserved(&self) -> bool {
+        self.reserved.is_some() || !self.reservation.is_empty()
+    }
+
     /// What was reserved becomes what was used, and the length of the answer is remembered.
     fn settle(&mut self, ending: Ending) {
         if let Some(reserved) = self.reserved.take() {

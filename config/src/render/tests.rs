@@ -316,15 +316,15 @@ fn the_meter_of_every_chain_is_told_the_rules() {
     for (keys, expected) in [
         (
             "",
-            r#"{"version":1,"rules":"v1","fail":"closed","shards":256}"#,
+            r#"{"version":1,"rules":"v1","fail":"closed","shards":1024}"#,
         ),
         (
             limits,
-            r#"{"version":1,"rules":"v1 a=requests:1/day b=tokens:5/hour:9","fail":"closed","shards":256}"#,
+            r#"{"version":1,"rules":"v1 a=requests:1/day b=tokens:5/hour:9","fail":"closed","shards":1024}"#,
         ),
         (
             "server: {meter_failure: open}",
-            r#"{"version":1,"rules":"v1","fail":"open","shards":256}"#,
+            r#"{"version":1,"rules":"v1","fail":"open","shards":1024}"#,
         ),
     ] {
         let chains = filters(&read(keys));

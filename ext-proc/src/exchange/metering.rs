@@ -96,6 +96,7 @@ pub(crate) fn admit(
         return Ok(None);
     };
     context.outcome.is_metered = true;
+    context.outcome.estimated_input = charges.amounts.input_tokens;
     if context.config.server.meter == MeterPlace::Wasm {
         let order = charges.order(asked.client.dialect.as_str(), relayed);
         return order.map(Some).ok_or_else(uncounted);

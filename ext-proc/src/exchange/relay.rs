@@ -72,8 +72,6 @@ pub(crate) struct Relay {
     last_failure: Option<Failed>,
     /// The name that was asked for, where it is a pool's.
     pool: Option<String>,
-    /// An attempt has been charged to the limits of the exchange.
-    is_charged: bool,
     /// Our own meter's refusal.
     refusal: Option<Box<Refusal>>,
     /// An error of ours that kept a target from being asked.
@@ -123,7 +121,6 @@ impl Relay {
             mirror: resolved.pool.and_then(|pool| pool.mirror.clone()),
             compared: None,
             pool: resolved.pool.map(|pool| pool.name.clone()),
-            is_charged: false,
             refusal: None,
             targets,
             plan,
@@ -264,8 +261,9 @@ impl Relay {
             mut forwarded,
         } = prepared;
         forwarded.resumable = self.policy.resume && self.asked.request.stream();
-        // Attempts after the first that is sent are the same request: it is charged once.
-        if !std::mem::replace(&mut self.is_charged, true) {
+        // An exchange is charged once. Of a call that ended before it was answered the filter has settled
+        // what it reserved by itself: then the next one is charged in its place, and so is a hedge.
+        if !context.outcome.has_reserved() {
             let pool = self.pool.as_deref();
             match metering::admit(context, &self.asked, &target, pool, true) {
                 Ok(None) => {}
