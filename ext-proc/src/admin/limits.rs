@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::State as Extracted;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use meseta_config::{Config, ConsumerKey, ConsumerSource, MeterPlace, ResolveError};
+use meseta_config::{Config, ConsumerKey, ConsumerSource, MeterPlace, ResolveError, Sender};
 use meseta_limits::{Order, Per, RuleName, Standing, MAX_CHARGES};
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -150,8 +150,12 @@ impl Asked<'_> {
         let question = self.question;
         let header = |name: &str| question.headers.get(name).map(String::as_str);
         let requested = question.requested();
+        let sender = Sender {
+            header: &header,
+            consumer: self.consumer,
+        };
         let resolved = config
-            .resolve(requested, &header)
+            .resolve(requested, &sender)
             .map_err(|error| unknown_model(requested, error))?;
         let pool = resolved.pool.map(|pool| pool.name.as_str());
         let mut cases: Vec<Case<'c>> = Vec::new();
