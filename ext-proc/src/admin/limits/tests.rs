@@ -173,7 +173,9 @@ async fn figures_are_those_of_the_meter_and_asking_changes_none() {
     );
     let generation = shared.generation.load_full();
     let config = &generation.config;
-    let model = config.resolve(Some("smart"), &|_| None).unwrap();
+    let model = config
+        .resolve(Some("smart"), &meseta_config::Sender::UNKNOWN)
+        .unwrap();
     let target = config.target(&model.targets[0].model).unwrap();
     let asks = Asks {
         consumer: Some("alice"),
@@ -220,7 +222,9 @@ async fn whose_count_is_told_is_whose_count_is_kept() {
         .flat_map(|key| [(key, Some("alice")), (key, Some("bob")), (key, None)])
     {
         for model in ["smart", "openai/b", "ollama/a"] {
-            let resolved = config.resolve(Some(model), &|_| None).unwrap();
+            let resolved = config
+                .resolve(Some(model), &meseta_config::Sender::UNKNOWN)
+                .unwrap();
             for seat in resolved.targets.iter() {
                 let asks = Asks {
                     consumer,
