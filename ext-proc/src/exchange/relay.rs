@@ -14,6 +14,7 @@
 mod attempt;
 mod endings;
 mod failed;
+mod judgement;
 mod mirror;
 mod opening;
 mod resumption;
@@ -30,8 +31,9 @@ use meseta_targets::{Exhausted, Next, Plan};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use self::attempt::{error_of, Attempt, MeterWord, Step, Surroundings};
+use self::attempt::{Attempt, MeterWord, Step, Surroundings};
 use self::failed::{Failed, Reason};
+use self::judgement::error_of;
 use self::mirror::Told;
 use self::opening::Opening;
 use meseta_proto::headers;
@@ -388,7 +390,7 @@ impl Relay {
         }
         self.opening.answers(is_stream);
         self.take_over(context, &attempt.model, account, outbox);
-        let (ended, is_untold) = (attempt.ended(), attempt.is_untold());
+        let (ended, is_untold) = (attempt.ended, attempt.is_untold());
         self.answering = Some(attempt);
         match ended {
             Some(_) if is_untold => self.broken(context, Reason::Truncated),

@@ -3,8 +3,8 @@
 use hermesllm::error::{ApiError, ErrorCode};
 use meseta_targets::{Exhausted, Verdict};
 
-use super::attempt::error_of;
 use super::failed::{Failed, Reason};
+use super::judgement::error_of;
 use super::mirror::Told;
 use super::{count, Refused, Relay};
 use crate::exchange::{reply, Context, ExchangeError};

@@ -6,8 +6,9 @@
 use hermesllm::error::ApiError;
 use meseta_targets::Verdict;
 
-use super::attempt::{error_of, Attempt};
+use super::attempt::Attempt;
 use super::failed::{Failed, Reason};
+use super::judgement::error_of;
 use super::{count, Relay};
 use crate::exchange::{Context, ExchangeError};
 use crate::outcome::Ending;
