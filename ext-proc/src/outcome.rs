@@ -216,8 +216,18 @@ impl Outcome {
         })
     }
 
-    /// What an exchange has used that ends with an answer of ours.
-    pub(crate) fn final_usage(&self) -> UsageMetadata {
+    /// What is told of an exchange that ends with an answer of ours; with what it has used, where
+    /// somebody may have reserved something for it.
+    pub(crate) fn final_metadata(&self, dialect: Dialect) -> Struct {
+        let mut metadata = self.request_metadata(dialect);
+        if self.is_metered {
+            let usage = wire::usage_metadata(&self.final_usage());
+            metadata.fields.extend(usage.fields);
+        }
+        metadata
+    }
+
+    fn final_usage(&self) -> UsageMetadata {
         let usage = &self.answer.usage;
         UsageMetadata {
             input_tokens: usage.input,

@@ -152,12 +152,7 @@ pub(crate) fn send(
         edits.set("x-request-id", request_id);
     }
     let details = format!("meseta_{}", outcome.answer.error.unwrap_or("answered"));
-    let mut metadata = outcome.request_metadata(client.dialect);
-    if outcome.is_metered {
-        // Whoever has reserved something for this exchange settles with it.
-        let usage = wire::usage_metadata(&outcome.final_usage());
-        metadata.fields.extend(usage.fields);
-    }
+    let metadata = outcome.final_metadata(client.dialect);
     let message = wire::immediate(status, edits, body, &details, Some(metadata));
     context.outbox.message(message);
 }

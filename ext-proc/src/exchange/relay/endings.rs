@@ -111,8 +111,10 @@ impl Relay {
         let event = error.stream_event(self.asked.client.endpoint, 0);
         context.outcome.answer.status = 200;
         context.outcome.answer.error = Some(error.code.reason());
+        context.outcome.answer.attempts = self.plan.attempts();
+        let metadata = context.outcome.final_metadata(self.asked.client.dialect);
         let outbox = &mut context.outbox;
-        outbox.body(Direction::Local, vec![event.into()], true, None);
+        outbox.body(Direction::Local, vec![event.into()], true, Some(metadata));
         Ok(self.ended(context, Ending::Truncated))
     }
 }
