@@ -25,6 +25,9 @@ model_providers:
 const LIMITS: &str = "
 limits: [{name: per-key, unit: tokens, limit: 100000, per: minute}]
 ";
+const MODELS: &str = "
+models: [{name: smart, targets: [openai/gpt-4o]}]
+";
 
 /// Loads with every variable set and every file there.
 fn read(place: &str, text: &str) -> Config {
@@ -57,6 +60,9 @@ fn completed(block: &Block) -> String {
             }
             if has("keys") && !has("limits") {
                 text.push_str(LIMITS);
+            }
+            if has("keys") && !has("models") {
+                text.push_str(MODELS);
             }
             text
         }
