@@ -26,7 +26,7 @@ const LIMITS: &str = "
 limits: [{name: per-key, unit: tokens, limit: 100000, per: minute}]
 ";
 const MODELS: &str = "
-models: [{name: smart, targets: [openai/gpt-4o]}]
+models: {smart: {targets: [openai/gpt-4o]}}
 ";
 
 /// Loads with every variable set and every file there.
