@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use libfuzzer_sys::fuzz_target;
 use meseta_config::render::{discovery_response, dynamic_bootstrap, resources};
 use meseta_config::{
-    bootstrap, load, snippet, AccessLog, Config, EgressSocket, ListenAddress, RenderOptions, Source,
+    bootstrap, load, snippet, AccessLog, Config, EgressSocket, ListenAddress, RenderOptions,
+    Sender, Source,
 };
 use serde_yaml::Value;
 
@@ -138,16 +139,16 @@ fn renders(config: &Config, secrets: &[&str], pick: usize) {
     hidden(&format!("{config:?}"), secrets, "debug output");
     hidden(&config.redacted().to_string(), secrets, "what is shown");
     for model in config.models() {
-        let resolved = config.resolve(Some(&model.id), &|_| None);
+        let resolved = config.resolve(Some(&model.id), &Sender::UNKNOWN);
         assert!(resolved.is_ok(), "{} is listed and unknown", model.id);
     }
     for (alias, _) in config.aliases() {
         assert!(
-            config.resolve(Some(alias), &|_| None).is_ok(),
+            config.resolve(Some(alias), &Sender::UNKNOWN).is_ok(),
             "{alias} leads nowhere"
         );
     }
-    let default = config.resolve(None, &|_| None);
+    let default = config.resolve(None, &Sender::UNKNOWN);
     assert_eq!(default.is_ok(), config.default_model().is_some());
 }
 

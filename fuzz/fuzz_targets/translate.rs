@@ -60,8 +60,9 @@ fn streamed(from: Api, to: Api, array: bool, body: &[u8], split: u8) -> Option<V
     for piece in pieces(body, split) {
         let mut gone = Vec::new();
         translator.push(piece, &mut gone);
-        // Signs of life depend on how the bytes come.
-        if gone != b": keep-alive\n\n" {
+        // Signs of life depend on how the bytes come. Those of Gemini are empty lines.
+        let lives = gone == b": keep-alive\n\n" || (from != to && gone == b"\r\n");
+        if !lives {
             out.extend(gone);
         }
     }
