@@ -42,6 +42,7 @@ async def limited(request, make_stack):
         "limits": LIMITS,
         "models": {"pair": {"targets": [{"model": "openai/limited-pair-1", "priority": 1},
                                         {"model": "anthropic/limited-pair-2", "priority": 2}]},
+                   "unwell": {"targets": ["openai/limited-unwell-1", "anthropic/limited-unwell-2"]},
                    "ruled": {"targets": ["openai/ruled-for-all"],
                              "rules": [{"match": {"consumer": "bo*"}, "use": "openai/ruled-for-bob"}]}},
     }
@@ -218,8 +219,8 @@ async def test_a_stream_that_is_left_costs_what_has_passed_within_sixteen_events
 
 @pytest.mark.parametrize("way", ["direct", "relay"])
 async def test_a_failed_request_gets_its_tokens_back(limited, provider, model, way):
-    name = f"openai/{model}" if way == "direct" else "pair"
-    for failing in (model, "limited-pair-1", "limited-pair-2"):
+    name = f"openai/{model}" if way == "direct" else "unwell"
+    for failing in (model, "limited-unwell-1", "limited-unwell-2"):
         provider.answers(failing, 500, JSON, b'{"error":{"message":"no"}}')
     mine = {"x-tokens": f"failed-{way}-{limited.meter}"}
     end = time.monotonic() + 20
