@@ -25,12 +25,26 @@ pub struct ProcessIdentity {
 impl ProcessIdentity {
     /// The identity of a process that lives now.
     pub fn of(pid: u32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self {
+        let (start, lives) = Self::stat(pid)?;
+        lives.then(|| Self::new(pid, start))
+    }
+
+    /// The identity of a child that has not been waited for, be it that it has ended already.
+    pub fn of_child(pid: u32) -> Option<Self> {
+        let (start, _) = Self::stat(pid)?;
+        Some(Self::new(pid, start))
+    }
+
+    fn stat(pid: u32) -> Option<(u64, bool)> {
+        start_and_life(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn new(pid: u32, start: u64) -> Self {
+        Self {
             pid,
-            start: start_of_living(&stat)?,
+            start,
             boot: boot_id(),
-        })
+        }
     }
 
     /// Whether this very process still lives; a zombie does not.
@@ -69,15 +83,13 @@ impl ProcessIdentity {
     }
 }
 
-/// Field 22 of `/proc/<pid>/stat`. The second field may hold blanks and brackets, so counting begins after the last `)`.
-fn start_of_living(stat: &str) -> Option<u64> {
+/// Field 22 of `/proc/<pid>/stat`, and by field 3 whether it lives. The second field may hold blanks and brackets, so counting
+/// begins after the last `)`.
+fn start_and_life(stat: &str) -> Option<(u64, bool)> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X" | "x") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let lives = !matches!(fields.next()?, "Z" | "X" | "x");
+    Some((fields.nth(18)?.parse().ok()?, lives))
 }
 
 /// The first number of `/proc/uptime` is the seconds since boot, with two digits behind the point.
@@ -102,11 +114,13 @@ mod tests {
     #[test]
     fn the_start_time_is_read_behind_any_process_name() {
         let tail = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 303040 99";
-        assert_eq!(start_of_living(&format!("7 (sh) {tail}")), Some(303_040));
+        let lives = Some((303_040, true));
+        assert_eq!(start_and_life(&format!("7 (sh) {tail}")), lives);
         let odd = format!("7 (a) b) Z (c) {tail}");
-        assert_eq!(start_of_living(&odd), Some(303_040));
-        assert_eq!(start_of_living(&odd.replace(") S", ") Z")), None);
-        assert_eq!(start_of_living(""), None);
+        assert_eq!(start_and_life(&odd), lives);
+        let ended = Some((303_040, false));
+        assert_eq!(start_and_life(&odd.replace(") S", ") Z")), ended);
+        assert_eq!(start_and_life(""), None);
     }
 
     #[test]
@@ -137,6 +151,9 @@ mod tests {
             identity.wait(Duration::from_secs(10)),
             "a zombie counts as gone"
         );
+        assert_eq!(ProcessIdentity::of(child.id()), None);
+        let ended = ProcessIdentity::of_child(child.id());
+        assert_eq!(ended.as_ref(), Some(&identity), "and is known still");
         child.wait().unwrap();
         assert!(!identity.is_alive());
     }

@@ -96,10 +96,11 @@ impl Child {
         let mut process = command
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
+        // One that has ended at once is told of by whoever waits for it, with its last lines.
         let pid = process.id();
         let identity = pid
-            .and_then(ProcessIdentity::of)
-            .with_context(|| format!("{name} ended at once"))?;
+            .and_then(ProcessIdentity::of_child)
+            .with_context(|| format!("cannot find {name} in /proc"))?;
         let tail = match output {
             Output::Files => Tail::File(log),
             Output::Stream => {
