@@ -28,6 +28,8 @@ pub const LARGEST_CAPACITY: usize = 2047;
 /// The largest a shard can be, in bytes.
 pub const LARGEST: usize = HEADER + RECORD * LARGEST_CAPACITY;
 
+/// After how many new records a shard is looked through for those that have lost their meaning.
+const TIDY: usize = 64;
 const HEADER: usize = 8;
 const RECORD: usize = 32;
 const MAGIC: [u8; 4] = [b'M', b'L', b'S', 1];
@@ -176,7 +178,8 @@ impl<'a> Shard<'a> {
     }
 
     /// The shard with this record in it, in place of an older one of its key. Where that makes it
-    /// larger than `capacity`, records that have lost their meaning go.
+    /// larger than `capacity`, and each time that [`TIDY`] more have come, records that have lost
+    /// their meaning go.
     ///
     /// # Errors
     /// [`Full`] where none has: nothing is evicted, because who is forgotten may use up again what
@@ -193,7 +196,7 @@ impl<'a> Shard<'a> {
         let after = after.get(usize::from(replaces)..).unwrap_or_default();
         let count = before.len().saturating_add(after.len()).saturating_add(1);
         let encoded = record.encode();
-        if replaces || count <= capacity {
+        if replaces || (count <= capacity && !count.is_multiple_of(TIDY)) {
             return Ok(join(before, &encoded, after, count, |_| true));
         }
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -294,6 +297,22 @@ mod tests {
         let updated = record(2, live + GRACE + GRACE);
         bytes = with(Some(&bytes), &updated, 2).unwrap();
         assert_eq!(Shard::read(Some(&bytes)).0.find(2), Some(updated));
+    }
+
+    #[test]
+    fn what_has_lost_its_meaning_does_not_pile_up() {
+        let mut bytes: Option<Vec<u8>> = None;
+        for key in 0..10_000 {
+            // A hundred a second, and each means something for one: 600 are kept at a time.
+            let now = NOW + Duration::from_millis(10 * key);
+            let (shard, _) = Shard::read(bytes.as_deref());
+            assert!(shard.len() < 601 + TIDY, "{}", shard.len());
+            let record = record(key, now + Duration::from_secs(1));
+            let grown = shard.with(&record, now, LARGEST_CAPACITY).unwrap();
+            bytes = Some(grown);
+        }
+        let (shard, _) = Shard::read(bytes.as_deref());
+        assert!((9_400..10_000).all(|key| shard.find(key).is_some()));
     }
 
     #[test]
