@@ -6,6 +6,8 @@
 mod guard;
 mod limits;
 mod targets;
+#[cfg(test)]
+mod testing;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

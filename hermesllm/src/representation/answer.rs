@@ -144,6 +144,7 @@ impl TokenUsage {
             *own = later.or(*own);
         }
     }
+
     /// These figures and those of an earlier attempt at the same answer. A figure that is not here
     /// stays absent, for a later report to bring; so does the total, of which nobody knows any more
     /// what it holds.

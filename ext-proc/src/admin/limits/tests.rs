@@ -3,25 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::http::Request;
-use http_body_util::BodyExt as _;
-use meseta_config::Source;
 use meseta_limits::Amounts;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use super::matching::Charged;
 use super::*;
-use crate::admin::{router, Readiness};
-use crate::metrics::Metrics;
-use crate::providers::Providers;
+use crate::admin::testing;
 use crate::service::Shared;
-use crate::upstream::Upstreams;
 
 /// The SHA-256 of `key-of-alice`.
 const CONFIG: &str = "
@@ -57,34 +48,11 @@ fn shared(meter: &str, egress: Option<&Path>) -> Arc<Shared> {
     let text = CONFIG
         .replace("HASH", &format!("'sha256:{hash}'"))
         .replace("METER", meter);
-    let config = meseta_config::load(&Source {
-        text: &text,
-        name: "meseta.yaml",
-        env: &|_| Some("sk-x".to_owned()),
-        dir: Path::new("/"),
-        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-    })
-    .unwrap();
-    let upstreams = Upstreams::new(egress.map(Path::to_owned), &config).unwrap();
-    Arc::new(Shared {
-        generation: ArcSwap::from_pointee(Generation::first(config)),
-        metrics: Arc::new(Metrics::new()),
-        providers: Arc::new(Providers::new(upstreams)),
-        dropped_lines: None,
-        running: TaskTracker::new(),
-        cut_off: CancellationToken::new(),
-    })
+    testing::shared(testing::config(&text), egress)
 }
 
 async fn send(shared: &Arc<Shared>, request: Request<Body>) -> (StatusCode, Value) {
-    let router = router(
-        Arc::clone(shared),
-        Arc::new(Readiness::default()),
-        Arc::default(),
-    );
-    let response = router.oneshot(request).await.unwrap();
-    let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let (status, body) = testing::send(shared, request).await;
     (status, serde_json::from_slice(&body).unwrap())
 }
 

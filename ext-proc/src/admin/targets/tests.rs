@@ -3,22 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::http::Request;
-use http_body_util::BodyExt as _;
-use meseta_config::Source;
 use meseta_targets::{Ask, Failure, FailureKind, HealthPolicy, Verdict};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use super::*;
-use crate::admin::{router, Readiness};
-use crate::generation::Generation;
-use crate::metrics::Metrics;
+use crate::admin::testing::{self, config};
 use crate::service::Shared;
-use crate::upstream::Upstreams;
 
 const CONFIG: &str = "
 model_providers:
@@ -35,29 +26,8 @@ models:
   plain: {targets: [openai/gpt-4o]}
 ";
 
-fn config(text: &str) -> Config {
-    meseta_config::load(&Source {
-        text,
-        name: "meseta.yaml",
-        env: &|_| Some("sk-x".to_owned()),
-        dir: Path::new("/"),
-        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-    })
-    .unwrap()
-}
-
 fn shared() -> Arc<Shared> {
-    let config = config(CONFIG);
-    let socket = Some("/nowhere/egress.sock".into());
-    let upstreams = Upstreams::new(socket, &config).unwrap();
-    Arc::new(Shared {
-        generation: ArcSwap::from_pointee(Generation::first(config)),
-        metrics: Arc::new(Metrics::new()),
-        providers: Arc::new(Providers::new(upstreams)),
-        dropped_lines: None,
-        running: TaskTracker::new(),
-        cut_off: CancellationToken::new(),
-    })
+    testing::shared(config(CONFIG), Some(Path::new("/nowhere/egress.sock")))
 }
 
 /// So many attempts fail, in a row.
@@ -79,14 +49,7 @@ fn fail(shared: &Shared, target: &str, times: usize) {
 }
 
 async fn ask(shared: &Arc<Shared>, request: Request<Body>) -> (StatusCode, String) {
-    let router = router(
-        Arc::clone(shared),
-        Arc::new(Readiness::default()),
-        Arc::default(),
-    );
-    let response = router.oneshot(request).await.unwrap();
-    let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let (status, body) = testing::send(shared, request).await;
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
